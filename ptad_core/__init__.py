@@ -1,0 +1,10 @@
+"""Pose- and texture-agnostic inspection: everything that decides something, and no ROS.
+
+The data goes one way, and the folders are its stages::
+
+    reference -> rendering -> segmentation -> pose -> detection -> inspector
+"""
+
+from ptad_core.version import __version__
+
+__all__ = ["__version__"]

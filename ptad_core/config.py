@@ -1,0 +1,248 @@
+"""Every setting: default, range and meaning in one place. ROS parameters and the docs' table are made from this.
+
+A configuration is a tree of frozen dataclasses. ``from_dict`` builds one from YAML, refuses unknown keys and
+values out of range by name; ``to_dict`` writes down what was resolved.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from ptad_core.errors import ConfigError
+
+UNITS_IN_METRES = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001, "um": 1e-6, "in": 0.0254, "ft": 0.3048}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a setting may be, and what it means."""
+
+    description: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    mutable: bool = True
+    """May be changed while a node runs."""
+
+
+def setting(default: Any, description: str, *, minimum: float | None = None, maximum: float | None = None,
+            choices: tuple[str, ...] = (), mutable: bool = True) -> Any:
+    """Declare a dataclass field with its range and meaning."""
+    return field(default=default, metadata={"limits": Limits(description, minimum, maximum, choices, mutable)})
+
+
+@dataclass(frozen=True, slots=True)
+class PartConfig:
+    """Which part is inspected, and how its CAD file is to be read."""
+
+    id: str = setting("", "name of the part; the CAD file's stem where empty", mutable=False)
+    cad: str = setting("", "path of the CAD file: STL, OBJ, PLY or GLB", mutable=False)
+    unit: str = setting("", "unit of the CAD file; has no default on purpose", mutable=False,
+                        choices=("", *UNITS_IN_METRES))
+    symmetry: str = setting(
+        "", "symmetries that make poses equal for this part: '' detects none, 'axis=z order=4' a discrete one, "
+        "'axis=z order=inf' a continuous one; several separated by ';'", mutable=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceConfig:
+    """How a mesh becomes Gaussians and candidate views."""
+
+    gaussians: int = setting(20_000, "how many Gaussians to aim for", minimum=500, maximum=500_000, mutable=False)
+    views: int = setting(642, "candidate views over the whole sphere", minimum=20, maximum=5000, mutable=False)
+    cache_dir: str = setting("", "where built references are kept; '' is the user's cache folder", mutable=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentationConfig:
+    """How the object's mask is found."""
+
+    method: str = setting("auto", "auto: colour difference to the image's border; threshold: HSV range; background: "
+                          "difference to a background picture; grabcut: from the projected part (needs a seed)",
+                          choices=("auto", "threshold", "background", "grabcut"))
+    hsv_low: tuple[int, ...] = setting((0, 80, 40), "threshold: lowest hue (0-179), saturation, value (0-255); a hue "
+                                       "above that of hsv_high wraps around red", minimum=0, maximum=255)
+    hsv_high: tuple[int, ...] = setting((179, 255, 255), "threshold: highest hue, saturation, value",
+                                        minimum=0, maximum=255)
+    background: str = setting("", "background: picture of the empty scene", mutable=False)
+    background_threshold: float = setting(25.0, "background: CIELAB difference that counts as object",
+                                          minimum=1.0, maximum=100.0)
+    fill_holes: bool = setting(False, "fill holes of the mask; only for parts that have none")
+    min_area_px: int = setting(400, "masks smaller than this are no object", minimum=16)
+    min_confidence: float = setting(0.35, "masks below this confidence are not used", minimum=0.0, maximum=1.0)
+    allow_cut: bool = setting(False, "inspect a part that the image border cuts, as far as it is seen")
+
+
+@dataclass(frozen=True, slots=True)
+class PoseConfig:
+    """Search, refinement, and when a pose is trusted."""
+
+    preset: str = setting("sphere", "candidate views where no seed is at hand: sphere covers all directions, ring20 is "
+                          "the paper's ring", choices=("sphere", "ring20"))
+    work_size_px: int = setting(256, "side of the square crop that the mask is refined in", minimum=96, maximum=1024)
+    hypotheses: int = setting(24, "candidates that enter the contour fit", minimum=1, maximum=200)
+    finalists: int = setting(4, "hypotheses that enter the mask refinement", minimum=1, maximum=20)
+    max_iterations: int = setting(12, "steps of the mask refinement", minimum=1, maximum=100)
+    track: bool = setting(True, "use the last trusted pose as a seed where no TF seed is given")
+    search_when_seed_fails: bool = setting(True, "search blind when no trusted pose is found from the seed")
+    seed_sigma_deg: float = setting(5.0, "how far a TF seed may be off: rotation, one sigma", minimum=0.0, maximum=180.0)
+    seed_sigma_m: float = setting(0.01, "how far a TF seed may be off: translation, one sigma", minimum=0.0)
+    min_mask_iou: float = setting(0.80, "poses below this mask IoU are not trusted", minimum=0.0, maximum=1.0)
+    max_residual_px: float = setting(2.5, "poses above this median outline distance (px at the working size) are not "
+                                     "trusted", minimum=0.1)
+    min_margin: float = setting(0.15, "runner-up margins below this are reported as ambiguous", minimum=0.0)
+    ambiguous_is_inspectable: bool = setting(
+        False, "judge an ambiguous pose anyway (right for parts whose look-alike poses need not be told apart)")
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionConfig:
+    """What counts as a defect."""
+
+    tolerance_mm: float = setting(3.0, "outline deviations up to this are good", minimum=0.01)
+    min_tolerance_px: float = setting(3.0, "outlines are never judged finer than this (pixels of the image)",
+                                      minimum=0.5, maximum=50.0)
+    min_area_mm2: float = setting(20.0, "regions smaller than this are no defect", minimum=0.0)
+    min_area_px: int = setting(12, "regions of fewer pixels are no defect", minimum=1)
+    max_tolerance_mm: float = setting(0.0, "CANNOT_INSPECT where min_tolerance_px exceeds this many mm; 0: no limit",
+                                      minimum=0.0)
+    edges: bool = setting(True, "look for depth and normal edges that are displaced inside the outline")
+    edge_search_px: int = setting(10, "how far beside its place a displaced edge is looked for", minimum=4, maximum=40)
+    edge_min_length_px: int = setting(24, "shortest displaced stretch of edge that counts", minimum=6)
+
+
+@dataclass(frozen=True, slots=True)
+class InspectorConfig:
+    """Everything that an inspection depends on."""
+
+    part: PartConfig = field(default_factory=PartConfig)
+    reference: ReferenceConfig = field(default_factory=ReferenceConfig)
+    segmentation: SegmentationConfig = field(default_factory=SegmentationConfig)
+    pose: PoseConfig = field(default_factory=PoseConfig)
+    detection: DetectionConfig = field(default_factory=DetectionConfig)
+
+
+Config = TypeVar("Config")
+
+
+def limits_of(f: Field[Any]) -> Limits | None:
+    """Return the range and meaning of a configuration field; None for a nested section."""
+    return typing.cast("Limits | None", f.metadata.get("limits"))
+
+
+def default_of(f: Field[Any]) -> Any:
+    """Return a field's default value."""
+    if f.default is not MISSING:
+        return f.default
+    assert f.default_factory is not MISSING, f"{f.name} has no default"
+    return f.default_factory()
+
+
+def from_dict(cls: type[Config], values: Mapping[str, Any], where: str = "") -> Config:
+    """Build a configuration from nested plain values.
+
+    Raises:
+        ConfigError: on an unknown key, a wrong type or a value out of range; it names the key with its section.
+    """
+    assert is_dataclass(cls)
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where or 'configuration'}: expected a section of settings, got {values!r}")
+    known = {f.name: f for f in fields(cls)}
+    hints = typing.get_type_hints(cls)
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ConfigError(f"unknown setting {where}{unknown[0]!s}; known here: {', '.join(sorted(known))}")
+    given = {}
+    for name, value in values.items():
+        if is_dataclass(hints[name]):
+            given[name] = from_dict(hints[name], value or {}, f"{where}{name}.")
+        else:
+            given[name] = check(f"{where}{name}", value, hints[name], limits_of(known[name]))
+    return typing.cast(Config, cls(**given))
+
+
+def check(name: str, value: Any, hint: Any, limits: Limits | None) -> Any:
+    """Return a setting's value in its declared type, or raise ConfigError."""
+    value = _coerce(name, value, hint)
+    if limits is None:
+        return value
+    if limits.choices and value not in limits.choices:
+        raise ConfigError(f"{name}: expected one of {', '.join(map(repr, limits.choices))}, got {value!r}")
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            continue
+        if limits.minimum is not None and number < limits.minimum:
+            raise ConfigError(f"{name}: expected at least {limits.minimum:g}, got {number!r}")
+        if limits.maximum is not None and number > limits.maximum:
+            raise ConfigError(f"{name}: expected at most {limits.maximum:g}, got {number!r}")
+        if number != number:
+            raise ConfigError(f"{name}: expected a number, got NaN")
+    return value
+
+
+def _coerce(name: str, value: Any, hint: Any) -> Any:
+    origin = typing.get_origin(hint)
+    if origin is tuple:
+        if isinstance(value, str) or not hasattr(value, "__iter__"):
+            raise ConfigError(f"{name}: expected a list, got {value!r}")
+        item = typing.get_args(hint)[0]
+        return tuple(_coerce(f"{name}[{i}]", v, item) for i, v in enumerate(value))
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if hint is int and isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    if hint in (str, bool) and isinstance(value, hint):
+        return value
+    shown = getattr(hint, "__name__", str(hint)) if not isinstance(hint, types.GenericAlias) else str(hint)
+    raise ConfigError(f"{name}: expected {shown}, got {value!r} ({type(value).__name__})")
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Return a configuration as nested plain values (tuples as lists), ready for YAML."""
+    out: dict[str, Any] = {}
+    for f in fields(config):
+        value = getattr(config, f.name)
+        if is_dataclass(value):
+            out[f.name] = to_dict(value)
+        else:
+            out[f.name] = list(value) if isinstance(value, tuple) else value
+    return out
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested values with those of ``over`` laid on top (defaults < YAML < command line)."""
+    out = dict(base)
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(out.get(key), Mapping):
+            out[key] = merge(out[key], value)
+        else:
+            out[key] = value
+    return out
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Read a configuration file.
+
+    Accepts plain sections, and the ROS parameter layout ``<node>: {ros__parameters: ...}``.
+
+    Raises:
+        ConfigError: if the file cannot be read or is not YAML.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: expected a YAML file of settings: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected a YAML mapping of settings, got {type(values).__name__}")
+    if len(values) == 1:
+        (inner,) = values.values()
+        if isinstance(inner, dict) and "ros__parameters" in inner:
+            values = inner["ros__parameters"]
+    return values

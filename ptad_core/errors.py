@@ -1,0 +1,39 @@
+"""Typed failures. Every message says what was expected and what came."""
+
+from __future__ import annotations
+
+
+class PtadError(Exception):
+    """Base of all errors that this project raises on purpose."""
+
+
+class ConfigError(PtadError):
+    """A setting is unknown, of the wrong type or out of its range."""
+
+
+class MeshError(PtadError):
+    """A CAD file cannot be read, is empty, or has no usable surface."""
+
+
+class UnitError(MeshError):
+    """The unit of a CAD file is missing, unknown, or contradicts the file."""
+
+
+class CameraError(PtadError):
+    """Intrinsics are unusable, or do not belong to the image."""
+
+
+class ImageError(PtadError):
+    """An image has an unknown encoding, an unexpected shape, or no content."""
+
+
+class BagError(PtadError):
+    """A recording cannot be opened, or lacks a topic that is needed."""
+
+
+class TransformError(PtadError):
+    """A transform is missing, too old, or in the future."""
+
+
+class DependencyError(PtadError):
+    """An optional package is needed for what was asked, and is not installed."""
