@@ -1,0 +1,1 @@
+"""Recordings in, results and reports out: the offline side, over the same inspector as the nodes."""
