@@ -129,6 +129,49 @@ class InspectorConfig:
     detection: DetectionConfig = field(default_factory=DetectionConfig)
 
 
+@dataclass(frozen=True, slots=True)
+class InputConfig:
+    """How the images of a cell come in."""
+
+    compressed: bool = setting(False, "take image_raw/compressed instead of image_raw", mutable=False)
+    rectified: bool = setting(False, "the images are rectified (image_rect): P of the CameraInfo holds, not K and D",
+                              mutable=False)
+    info_timeout_s: float = setting(0.2, "how long an image waits for the CameraInfo of its own stamp before the last "
+                                    "one of its camera is taken", minimum=0.0, maximum=10.0)
+    stage_timeout_s: float = setting(10.0, "stage nodes: how long an image waits for the results of the stages before",
+                                     minimum=0.1, maximum=600.0)
+
+
+@dataclass(frozen=True, slots=True)
+class TfConfig:
+    """Where a first guess of the pose comes from."""
+
+    part_frame: str = setting("", "TF frame of the part's nominal pose; '' searches blind")
+    required: bool = setting(True, "CANNOT_INSPECT where the nominal pose is not known at the image's stamp; else "
+                             "search blind")
+    timeout_s: float = setting(0.2, "how long an image waits for its transforms", minimum=0.0, maximum=10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputConfig:
+    """What a cell publishes besides its verdicts."""
+
+    overlay: bool = setting(True, "draw the overlay picture where someone listens")
+    marker_triangles: int = setting(20_000, "most triangles of the reference marker", minimum=100, maximum=500_000,
+                                    mutable=False)
+    diagnostics_period_s: float = setting(1.0, "time between two diagnostics messages", minimum=0.1, maximum=60.0,
+                                          mutable=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CellConfig(InspectorConfig):
+    """A whole cell: the inspection, and how it is wired. This is what ``config/*.yaml`` holds."""
+
+    input: InputConfig = field(default_factory=InputConfig)
+    tf: TfConfig = field(default_factory=TfConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
+
+
 Config = TypeVar("Config")
 
 
