@@ -1,0 +1,75 @@
+"""Soft mask -> outline: sub-pixel points on the 0.5 level with normals. Reference and query share this one measure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from ptad_core.types import FloatArray, FloatImage
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """Points on the outline of a mask, holes included, in raster order.
+
+    Attributes:
+        points: (n, 2) float64 x, y in pixels.
+        normals: (n, 2) float64 unit, out of the mask.
+    """
+
+    points: FloatArray
+    normals: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def thinned(self, count: int) -> Outline:
+        """Return at most ``count`` points, evenly taken."""
+        if len(self) <= count:
+            return self
+        kept = np.linspace(0, len(self) - 1, count).round().astype(np.int64)
+        return Outline(self.points[kept], self.normals[kept])
+
+
+def find_outline(mask: FloatImage) -> Outline:
+    """Return where a (H, W) float mask crosses 0.5 between neighbouring pixels; the image border is no outline."""
+    smooth = cv2.GaussianBlur(mask, (0, 0), 1.0, borderType=cv2.BORDER_REPLICATE)
+    out = np.empty((2 * mask.size, 4), dtype=np.float64) if mask.size < 1 << 16 else np.empty((1 << 18, 4))
+    count = _crossings(np.ascontiguousarray(mask, dtype=np.float32), np.asarray(smooth, dtype=np.float32), out)
+    return Outline(out[:count, :2].copy(), out[:count, 2:].copy())
+
+
+@njit(cache=True, nogil=True)
+def _crossings(mask: NDArray[np.float32], smooth: NDArray[np.float32], out: NDArray[np.float64]) -> int:
+    height, width = mask.shape
+    k = 0
+    for row in range(height):
+        for col in range(width):
+            m = mask[row, col]
+            for step in range(2):
+                r2, c2 = (row, col + 1) if step == 0 else (row + 1, col)
+                if r2 >= height or c2 >= width or k >= out.shape[0]:
+                    continue
+                m2 = mask[r2, c2]
+                if (m >= 0.5) == (m2 >= 0.5):
+                    continue
+                # Gradient of the smoothed mask at the inner of the two pixels, pointing outwards.
+                r0, c0 = (row, col) if m >= m2 else (r2, c2)
+                ra, rb = max(r0 - 1, 0), min(r0 + 1, height - 1)
+                ca, cb = max(c0 - 1, 0), min(c0 + 1, width - 1)
+                gx = smooth[r0, ca] - smooth[r0, cb]
+                gy = smooth[ra, c0] - smooth[rb, c0]
+                length = np.sqrt(gx * gx + gy * gy)
+                if length < 1e-6:
+                    continue
+                t = (0.5 - m) / (m2 - m)
+                out[k, 0] = col + (t if step == 0 else 0.0)
+                out[k, 1] = row + (t if step == 1 else 0.0)
+                out[k, 2] = gx / length
+                out[k, 3] = gy / length
+                k += 1
+    return k

@@ -1,0 +1,63 @@
+"""Declared symmetries: rotations of the part that nobody could tell from none."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ptad_core.errors import ConfigError
+from ptad_core.frames import rotation_angle_deg, rotation_exp
+from ptad_core.types import FloatArray
+
+AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
+CONTINUOUS_STEPS = 72
+
+
+def parse_symmetry(text: str) -> FloatArray:
+    """Return the (k, 3, 3) rotations about the part's centre that a declaration means; the identity is the first.
+
+    ``axis=z order=4; axis=x order=2`` stands for the group that the two generate. A continuous symmetry
+    (``order=inf``) is taken in steps of 5 degrees.
+
+    Raises:
+        ConfigError: if the text is not of that form.
+    """
+    generators = []
+    for clause in filter(None, (c.strip() for c in text.split(";"))):
+        fields = dict(pair.partition("=")[::2] for pair in clause.split())
+        axis = _axis(fields.get("axis", ""))
+        order = fields.get("order", "")
+        if axis is None or set(fields) != {"axis", "order"} or not (order == "inf" or order.isdigit() and int(order)):
+            raise ConfigError(f"symmetry: expected 'axis=x|y|z|a,b,c order=N|inf', got {clause!r}")
+        count = CONTINUOUS_STEPS if order == "inf" else int(order)
+        generators.append(rotation_exp(axis * (2 * np.pi / count)))
+    return _group(generators)
+
+
+def symmetric_angle_deg(R_a: FloatArray, R_b: FloatArray, symmetries: FloatArray) -> float:
+    """Return the smallest angle between two rotations, over all symmetric copies of the second, in degrees."""
+    return min(rotation_angle_deg(R_a, R_b @ S) for S in symmetries)
+
+
+def _axis(text: str) -> FloatArray | None:
+    if text in AXES:
+        return np.array(AXES[text])
+    try:
+        axis = np.array([float(v) for v in text.split(",")])
+    except ValueError:
+        return None
+    length = np.linalg.norm(axis)
+    return axis / length if axis.shape == (3,) and length > 0 else None
+
+
+def _group(generators: list[FloatArray], limit: int = 1000) -> FloatArray:
+    """Close a set of rotations under multiplication."""
+    members = [np.eye(3)]
+    for member in members:
+        for g in generators:
+            product = g @ member
+            if all(np.abs(product - m).max() > 1e-6 for m in members):
+                members.append(product)
+                if len(members) > limit:
+                    raise ConfigError(f"symmetry: the declared axes generate more than {limit} rotations; "
+                                      "combine a continuous axis only with one of order 2 across it")
+    return np.array(members)

@@ -1,0 +1,172 @@
+"""The inner loops of the splat renderer (numba, one thread, no GIL: hypotheses run on threads of their own).
+
+Everything is in pixels of the rendered image unless the name says otherwise. ``rendering/slow.py`` computes the same
+with numpy, readably, and a test holds the two against each other.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+I64 = NDArray[np.int64]
+
+LOW_PASS_PX2 = 0.06
+"""Variance added to every splat, near that of a pixel's own box (1/12); opacity is lowered so that the splat keeps
+its mass, so parts seen edge-on or from afar do not grow fat (gsplat's ``antialiased`` mode)."""
+MIN_ALPHA = 1.0 / 255.0
+"""Contributions below this are cut, as in 3DGS."""
+MAX_ALPHA = 0.99
+NEAR_M = 1e-3
+
+# Columns of a projected splat.
+U, V, Z, CA, CB, CC, ALPHA, REACH_X, REACH_Y, SLOPE_X, SLOPE_Y, ROW_LENGTH = range(12)
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def project(means: F32, tangents: F32, normals: F32, opacities: F32, T: NDArray[np.float64],
+            fx: float, fy: float, cx: float, cy: float, width: int, height: int, out: F32, source: I64) -> int:
+    """Project disks into splats; returns how many reach the image.
+
+    ``out`` (n, 11) and ``source`` (n,), the Gaussian that each splat came from, are filled from the start.
+    """
+    k = 0
+    for i in range(means.shape[0]):
+        mx, my, mz = means[i, 0], means[i, 1], means[i, 2]
+        z = T[2, 0] * mx + T[2, 1] * my + T[2, 2] * mz + T[2, 3]
+        if z < NEAR_M:
+            continue
+        iz = 1.0 / z
+        x = (T[0, 0] * mx + T[0, 1] * my + T[0, 2] * mz + T[0, 3]) * iz
+        y = (T[1, 0] * mx + T[1, 1] * my + T[1, 2] * mz + T[1, 3]) * iz
+        u, v = fx * x + cx, fy * y + cy
+        saa, sab, sbb = 0.0, 0.0, 0.0
+        for j in range(2):
+            tx, ty, tz = tangents[i, j, 0], tangents[i, j, 1], tangents[i, j, 2]
+            cxx = T[0, 0] * tx + T[0, 1] * ty + T[0, 2] * tz
+            cyy = T[1, 0] * tx + T[1, 1] * ty + T[1, 2] * tz
+            czz = T[2, 0] * tx + T[2, 1] * ty + T[2, 2] * tz
+            a = fx * iz * (cxx - x * czz)
+            b = fy * iz * (cyy - y * czz)
+            saa += a * a
+            sab += a * b
+            sbb += b * b
+        det_flat = saa * sbb - sab * sab
+        saa += LOW_PASS_PX2
+        sbb += LOW_PASS_PX2
+        det = saa * sbb - sab * sab
+        alpha = min(opacities[i] * math.sqrt(max(det_flat, 0.0) / det), MAX_ALPHA)
+        if alpha < MIN_ALPHA:
+            continue
+        reach = 2.0 * math.log(alpha / MIN_ALPHA)
+        rx, ry = math.sqrt(reach * saa), math.sqrt(reach * sbb)
+        if u + rx < 0 or v + ry < 0 or u - rx > width - 1 or v - ry > height - 1:
+            continue
+        # The disk's plane gives the depth away from its centre: dz/du, dz/dv, unless it is seen edge-on.
+        nx = T[0, 0] * normals[i, 0] + T[0, 1] * normals[i, 1] + T[0, 2] * normals[i, 2]
+        ny = T[1, 0] * normals[i, 0] + T[1, 1] * normals[i, 1] + T[1, 2] * normals[i, 2]
+        nz = T[2, 0] * normals[i, 0] + T[2, 1] * normals[i, 1] + T[2, 2] * normals[i, 2]
+        facing = nx * x + ny * y + nz
+        slope_x, slope_y = 0.0, 0.0
+        if abs(facing) > 0.1:
+            slope_x, slope_y = -z * nx / (fx * facing), -z * ny / (fy * facing)
+        out[k, U], out[k, V], out[k, Z] = u, v, z
+        out[k, CA], out[k, CB], out[k, CC] = sbb / det, -sab / det, saa / det
+        out[k, ALPHA], out[k, REACH_X], out[k, REACH_Y] = alpha, rx, ry
+        out[k, SLOPE_X], out[k, SLOPE_Y] = slope_x, slope_y
+        source[k] = i
+        k += 1
+    return k
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def splat_transmittance(splats: F32, count: int, transmittance: F32) -> None:
+    """Multiply each splat into (H, W) ``transmittance`` (start at 1): the mask is 1 minus it; no order needed."""
+    height, width = transmittance.shape
+    for i in range(count):
+        u, v, rx, ry = splats[i, U], splats[i, V], splats[i, REACH_X], splats[i, REACH_Y]
+        a, b, c, alpha = splats[i, CA], splats[i, CB], splats[i, CC], splats[i, ALPHA]
+        for row in range(max(0, math.ceil(v - ry)), min(height - 1, math.floor(v + ry)) + 1):
+            dv = row - v
+            for col in range(max(0, math.ceil(u - rx)), min(width - 1, math.floor(u + rx)) + 1):
+                du = col - u
+                g = alpha * math.exp(-0.5 * (a * du * du + c * dv * dv) - b * du * dv)
+                if g >= MIN_ALPHA:
+                    transmittance[row, col] *= np.float32(1.0) - g
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def splat_flow(splats: F32, count: int, transmittance: F32, flow: F32) -> None:
+    """As ``splat_transmittance``, and accumulate what moves the mask.
+
+    With the mask M = 1 - T, dM/dμ_i = T · α_i/(1 - α_i) · Σ_i⁻¹ d_i. How a splat's centre moves with the pose depends
+    only on its pixel and its inverse depth, and both are nearly those of the pixel it is seen in. So the 6-column
+    Jacobian of a pixel follows from four sums: ``flow`` (H, W, 4) gets Σ w_u, Σ w_v, Σ w_u/z, Σ w_v/z, without T.
+    """
+    height, width = transmittance.shape
+    for i in range(count):
+        u, v, rx, ry = splats[i, U], splats[i, V], splats[i, REACH_X], splats[i, REACH_Y]
+        a, b, c, alpha = splats[i, CA], splats[i, CB], splats[i, CC], splats[i, ALPHA]
+        iz = np.float32(1.0) / splats[i, Z]
+        for row in range(max(0, math.ceil(v - ry)), min(height - 1, math.floor(v + ry)) + 1):
+            dv = row - v
+            for col in range(max(0, math.ceil(u - rx)), min(width - 1, math.floor(u + rx)) + 1):
+                du = col - u
+                qu, qv = a * du + b * dv, b * du + c * dv
+                g = alpha * math.exp(-0.5 * (qu * du + qv * dv))
+                if g >= MIN_ALPHA:
+                    through = np.float32(1.0) - g
+                    transmittance[row, col] *= through
+                    w = g / through
+                    flow[row, col, 0] += w * qu
+                    flow[row, col, 1] += w * qv
+                    flow[row, col, 2] += w * qu * iz
+                    flow[row, col, 3] += w * qv * iz
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def splat_surface(splats: F32, order: I64, normals_camera: F32, layer_m: float, transmittance: F32,
+                  weight: F32, depth: F32, normal: F32) -> None:
+    """Blend depth and normals of the front layer, front to back.
+
+    ``order`` sorts the splats by depth. Layers behind the first one that covers half of a pixel are left out, and so
+    is a thin veil before it: an alpha-blended depth (PTAD Eq. 8) would lie in the empty space between them.
+    ``weight`` (H, W), ``depth`` (H, W) and ``normal`` (H, W, 3) start at 0 and hold weighted sums afterwards.
+    """
+    height, width = transmittance.shape
+    for i in order:
+        u, v, z, rx, ry = splats[i, U], splats[i, V], splats[i, Z], splats[i, REACH_X], splats[i, REACH_Y]
+        a, b, c, alpha = splats[i, CA], splats[i, CB], splats[i, CC], splats[i, ALPHA]
+        slope_x, slope_y = splats[i, SLOPE_X], splats[i, SLOPE_Y]
+        n0, n1, n2 = normals_camera[i, 0], normals_camera[i, 1], normals_camera[i, 2]
+        for row in range(max(0, math.ceil(v - ry)), min(height - 1, math.floor(v + ry)) + 1):
+            dv = row - v
+            for col in range(max(0, math.ceil(u - rx)), min(width - 1, math.floor(u + rx)) + 1):
+                T = transmittance[row, col]
+                if T < 0.01:
+                    continue
+                du = col - u
+                g = alpha * math.exp(-0.5 * (a * du * du + c * dv * dv) - b * du * dv)
+                if g < MIN_ALPHA:
+                    continue
+                transmittance[row, col] = T * (np.float32(1.0) - g)
+                here = min(max(z + slope_x * du + slope_y * dv, z - layer_m), z + layer_m)
+                sum_w = weight[row, col]
+                if sum_w > 0 and here > depth[row, col] / sum_w + layer_m:
+                    if T < 0.5:
+                        continue
+                    sum_w = np.float32(0.0)
+                    depth[row, col] = 0.0
+                    normal[row, col, 0] = 0.0
+                    normal[row, col, 1] = 0.0
+                    normal[row, col, 2] = 0.0
+                w = T * g
+                weight[row, col] = sum_w + w
+                depth[row, col] += w * here
+                normal[row, col, 0] += w * n0
+                normal[row, col, 1] += w * n1
+                normal[row, col, 2] += w * n2

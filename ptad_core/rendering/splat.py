@@ -1,0 +1,102 @@
+"""Render the reference's Gaussians on the CPU: mask, what moves the mask, depth and normals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptad_core.camera import Camera
+from ptad_core.reference.gaussians import Float32Array, Gaussians
+from ptad_core.rendering import kernels
+from ptad_core.types import FloatArray, FloatImage, Rendering
+
+FRONT_LAYER_IN_DIAMETERS = 0.03
+"""Splats within this depth of each other belong to one surface."""
+
+
+@dataclass(frozen=True, slots=True)
+class Splats:
+    """Gaussians projected into one image: (n, 11) float32 with the columns of ``kernels``, and where each came from."""
+
+    table: Float32Array
+    source: NDArray[np.int64]
+    count: int
+
+
+def project(gaussians: Gaussians, camera: Camera, T_camera_part: FloatArray) -> Splats:
+    """Project the Gaussians that reach the camera's image."""
+    table = np.empty((len(gaussians), kernels.ROW_LENGTH), dtype=np.float32)
+    source = np.empty(len(gaussians), dtype=np.int64)
+    count = kernels.project(gaussians.means, gaussians.tangents, gaussians.normals, gaussians.opacities,
+                            T_camera_part, camera.fx, camera.fy, camera.cx, camera.cy, camera.width, camera.height,
+                            table, source)
+    return Splats(table, source, count)
+
+
+def render_mask(gaussians: Gaussians, camera: Camera, T_camera_part: FloatArray) -> FloatImage:
+    """Return the (H, W) float32 mask, 1 − Π(1 − α_i): coverage 0..1."""
+    splats = project(gaussians, camera, T_camera_part)
+    transmittance = np.ones((camera.height, camera.width), dtype=np.float32)
+    kernels.splat_transmittance(splats.table, splats.count, transmittance)
+    return 1.0 - transmittance
+
+
+def render_mask_flow(gaussians: Gaussians, camera: Camera, T_camera_part: FloatArray) -> tuple[FloatImage, FloatImage]:
+    """Return the (H, W) mask and the (H, W, 4) flow sums that its pose Jacobian is made of.
+
+    ``mask_jacobian`` turns the flow into six columns.
+    """
+    splats = project(gaussians, camera, T_camera_part)
+    transmittance = np.ones((camera.height, camera.width), dtype=np.float32)
+    flow = np.zeros((camera.height, camera.width, 4), dtype=np.float32)
+    kernels.splat_flow(splats.table, splats.count, transmittance, flow)
+    flow *= transmittance[:, :, None]
+    return 1.0 - transmittance, flow
+
+
+def mask_jacobian(flow: FloatArray, camera: Camera, rows: FloatArray, cols: FloatArray) -> FloatArray:
+    """Return (n, 6) derivatives of the mask at pixels (rows, cols) by a twist (v, w) in the camera's frame.
+
+    The twist acts from the left, ``T ← exp(ξ) T_camera_part``, about the camera's centre. With x, y the pixel's ray:
+    du = fx (v_x − x v_z)/z + fx (−x y w_x + (1 + x²) w_y − y w_z), and likewise dv.
+    """
+    x = (cols - camera.cx) / camera.fx
+    y = (rows - camera.cy) / camera.fy
+    wu, wv, wuz, wvz = (flow[:, k].astype(np.float64) for k in range(4))
+    wu, wuz, wv, wvz = wu * camera.fx, wuz * camera.fx, wv * camera.fy, wvz * camera.fy
+    return np.stack([
+        wuz, wvz, -(x * wuz + y * wvz),
+        -(x * y) * wu - (1 + y * y) * wv, (1 + x * x) * wu + (x * y) * wv, x * wv - y * wu], axis=1)
+
+
+def render(gaussians: Gaussians, camera: Camera, T_camera_part: FloatArray) -> Rendering:
+    """Return mask, z-depth in metres and normals as the camera would see the part."""
+    splats = project(gaussians, camera, T_camera_part)
+    shape = (camera.height, camera.width)
+    through, weight = np.ones(shape, np.float32), np.zeros(shape, np.float32)
+    depth, normals = np.zeros(shape, np.float32), np.zeros((*shape, 3), np.float32)
+    order = np.argsort(splats.table[:splats.count, kernels.Z], kind="stable")
+    kernels.splat_surface(splats.table, order, _normals_towards_camera(gaussians, splats, T_camera_part),
+                          FRONT_LAYER_IN_DIAMETERS * gaussians.diameter_m, through, weight, depth, normals)
+    through[:] = 1.0
+    kernels.splat_transmittance(splats.table, splats.count, through)
+    mask = 1.0 - through
+    hidden = (mask < 0.5) | (weight <= 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        depth /= weight
+        normals /= np.linalg.norm(normals, axis=2, keepdims=True)
+    depth[hidden] = np.nan
+    normals[hidden] = np.nan
+    return Rendering(mask, depth, normals)
+
+
+def _normals_towards_camera(gaussians: Gaussians, splats: Splats, T_camera_part: FloatArray) -> Float32Array:
+    """(n, 3) normals of the splats in the camera frame, turned towards the camera where the mesh faces inwards."""
+    R, t = T_camera_part[:3, :3].astype(np.float32), T_camera_part[:3, 3].astype(np.float32)
+    source = splats.source[:splats.count]
+    normals = gaussians.normals[source] @ R.T
+    centres = gaussians.means[source] @ R.T + t
+    normals *= np.where((centres * normals).sum(1, keepdims=True) > 0, np.float32(-1), np.float32(1))
+    return np.ascontiguousarray(normals)
