@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ptad_core.camera import Camera
-from ptad_core.errors import BagError, CameraError
+from ptad_core.config import CellConfig
+from ptad_core.errors import BagError, CameraError, TransformError
 from ptad_core.evaluation.messages import (
     CorruptImageError,
     EncodingError,
@@ -40,16 +41,28 @@ class FrameOptions:
     Attributes:
         image_topic: raw or compressed images; '' takes the only one that the bag has.
         info_topic: the camera's intrinsics; '' takes the one beside the images, or the only one.
+        compressed: which kind is meant where the bag has both.
+        rectified: the images are rectified, so P of the CameraInfo holds.
         part_frame: TF frame of the part's nominal pose; '' asks for no seed.
+        seed_required: a frame without a known nominal pose cannot be inspected; else it comes without a seed.
         sigma_rotation_deg: how far such a seed may be off (one sigma).
         sigma_translation_m: the same for its position.
     """
 
     image_topic: str = ""
     info_topic: str = ""
+    compressed: bool = False
+    rectified: bool = False
     part_frame: str = ""
+    seed_required: bool = True
     sigma_rotation_deg: float = 5.0
     sigma_translation_m: float = 0.01
+
+    @classmethod
+    def from_config(cls, config: CellConfig, image_topic: str = "", info_topic: str = "") -> FrameOptions:
+        """Return what the nodes would do with the same configuration."""
+        return cls(image_topic, info_topic, config.input.compressed, config.input.rectified, config.tf.part_frame,
+                   config.tf.required, config.pose.seed_sigma_deg, config.pose.seed_sigma_m)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +103,22 @@ class BagReader:
     def __init__(self, bag: Path, options: FrameOptions | None = None) -> None:
         self._options = options or FrameOptions()
         self.recording = Recording(bag, keep_types=(INFO_TYPE, TF_TYPE))
-        self.image_topic = _choose("image", self._options.image_topic, self.recording.topics_of(*IMAGE_TYPES))
+        self.image_topic = self._choose_images()
         infos = self.recording.topics_of(INFO_TYPE)
         beside = _camera_info_beside(self.image_topic)
-        self.info_topic = _choose("camera_info", self._options.info_topic, [beside] if beside in infos else infos)
+        self.info_topic = _choose("camera_info", self._options.info_topic, infos, prefer=beside)
         self.notes: list[str] = []
         self._transforms = TransformBuffer(history_s=math.inf)
         self._infos: list[tuple[int, Any]] = []
         for raw in self.recording.kept:
             self._keep(raw)
         self._infos.sort(key=lambda item: item[0])
+
+    def _choose_images(self) -> str:
+        images = self.recording.topics_of(*IMAGE_TYPES)
+        if not self._options.image_topic and len(images) > 1:
+            images = self.recording.topics_of(IMAGE_TYPES[self._options.compressed]) or images
+        return _choose("image", self._options.image_topic, images)
 
     def _keep(self, raw: RawMessage) -> None:
         if raw.msgtype == INFO_TYPE and raw.topic != self.info_topic:
@@ -163,10 +182,15 @@ class BagReader:
     def _camera(self, stamp: int) -> Camera | None:
         """Return the camera of the CameraInfo with this stamp, else of the newest one before it."""
         i = bisect_right(self._infos, stamp, key=lambda item: item[0])
-        return decode_camera(self._infos[i - 1][1]) if i else None
+        return decode_camera(self._infos[i - 1][1], self._options.rectified) if i else None
 
-    def _seed(self, camera_frame: str, stamp: int) -> PoseSeed:
-        T_camera_part = self._transforms.lookup(camera_frame, self._options.part_frame, stamp)
+    def _seed(self, camera_frame: str, stamp: int) -> PoseSeed | None:
+        try:
+            T_camera_part = self._transforms.lookup(camera_frame, self._options.part_frame, stamp)
+        except TransformError:
+            if self._options.seed_required:
+                raise
+            return None
         return PoseSeed(T_camera_part, SeedSource.TF, self._options.sigma_rotation_deg,
                         self._options.sigma_translation_m)
 
@@ -176,12 +200,14 @@ def read_frames(bag: Path, options: FrameOptions | None = None) -> Iterator[Fram
     yield from BagReader(bag, options)
 
 
-def _choose(kind: str, wanted: str, candidates: list[str]) -> str:
+def _choose(kind: str, wanted: str, candidates: list[str], prefer: str = "") -> str:
     listed = ", ".join(candidates) or "none"
     if wanted:
         if wanted not in candidates:
             raise BagError(f"expected {kind} messages on {wanted}; topics that have them: {listed}")
         return wanted
+    if prefer in candidates:
+        return prefer
     if len(candidates) != 1:
         raise BagError(f"expected one topic with {kind} messages, got {len(candidates)} ({listed}); name the one meant")
     return candidates[0]

@@ -84,12 +84,15 @@ def _decode_raw(message: Any) -> ColorImage:
     return np.ascontiguousarray(picture, dtype=np.uint8)
 
 
-def decode_camera(message: Any) -> Camera:
-    """Return the camera of a ``sensor_msgs/CameraInfo``.
+def decode_camera(message: Any, rectified: bool = False) -> Camera:
+    """Return the camera of a ``sensor_msgs/CameraInfo``: of its raw images (K, D), or of its rectified ones (P).
 
     Raises:
         CameraError: if K is unusable, or the distortion model is unknown.
     """
+    if rectified:
+        P = np.asarray(message.p, dtype=np.float64).reshape(3, 4)
+        return Camera.from_K(P[:, :3], int(message.width), int(message.height))
     distortion = tuple(float(d) for d in message.d)
     model = message.distortion_model
     if any(distortion) and model not in ("plumb_bob", "rational_polynomial", "equidistant", ""):
