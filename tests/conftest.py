@@ -1,0 +1,12 @@
+"""Every run of the tests is alone: its own ROS domain on this machine, whatever else is running here.
+
+`make test` sets the same; this holds for a plain `pytest` as well. Domains above 101 reach into the ephemeral ports.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 101))
