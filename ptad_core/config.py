@@ -88,13 +88,16 @@ class PoseConfig:
                           "the paper's ring", choices=("sphere", "ring20"))
     work_size_px: int = setting(256, "side of the square crop that the mask is refined in", minimum=96, maximum=1024)
     hypotheses: int = setting(24, "candidates that enter the contour fit", minimum=1, maximum=200)
-    finalists: int = setting(4, "hypotheses that enter the mask refinement", minimum=1, maximum=20)
+    finalists: int = setting(3, "hypotheses that enter the mask refinement", minimum=1, maximum=20)
     max_iterations: int = setting(12, "steps of the mask refinement", minimum=1, maximum=100)
     track: bool = setting(True, "use the last trusted pose as a seed where no TF seed is given")
     search_when_seed_fails: bool = setting(True, "search blind when no trusted pose is found from the seed")
     seed_sigma_deg: float = setting(5.0, "how far a TF seed may be off: rotation, one sigma", minimum=0.0, maximum=180.0)
     seed_sigma_m: float = setting(0.01, "how far a TF seed may be off: translation, one sigma", minimum=0.0)
-    min_mask_iou: float = setting(0.80, "poses below this mask IoU are not trusted", minimum=0.0, maximum=1.0)
+    min_outline_share: float = setting(0.7, "share of the outline (the picture's or the CAD's, whichever is larger) "
+                                       "that the other must explain; a wrong part explains little of either",
+                                       minimum=0.0, maximum=1.0)
+    min_mask_iou: float = setting(0.60, "poses below this mask IoU are not trusted", minimum=0.0, maximum=1.0)
     max_residual_px: float = setting(2.5, "poses above this median outline distance (px at the working size) are not "
                                      "trusted", minimum=0.1)
     min_margin: float = setting(0.15, "runner-up margins below this are reported as ambiguous", minimum=0.0)

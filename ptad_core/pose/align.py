@@ -1,0 +1,149 @@
+"""Mask -> pose: seeds or candidates, contour fit, mask refinement, and the choice among what converged."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptad_core.camera import Camera
+from ptad_core.config import PoseConfig
+from ptad_core.frames import rotation_angle_deg
+from ptad_core.pose.contour_fit import ContourFit, fit_contour
+from ptad_core.pose.query import Query, make_query
+from ptad_core.pose.refine import MaskFit, refine_mask
+from ptad_core.pose.search import candidate_poses
+from ptad_core.pose.trust import agreement, covariance, margin, reasons_against
+from ptad_core.reference.build import Reference
+from ptad_core.reference.symmetry import symmetric_angle_deg
+from ptad_core.reference.views import ring_directions
+from ptad_core.types import AlignedPose, Alignment, FloatArray, PoseSeed, Reason, SeedSource, Segmentation
+
+BLIND_REACH_PX = 30.0
+"""How far, in crop pixels, the outline of a candidate view may lie from the query's."""
+MAX_SEED_REACH_PX = 60.0
+SAME_POSE_DEG = 4.0
+SAME_POSE_DIAMETERS = 0.04
+OTHER_POSE_DEG = 20.0
+"""Poses further apart than this are rivals; closer ones are the same answer, more or less exactly."""
+OTHER_POSE_DIAMETERS = 0.25
+
+_threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="ptad-pose")
+
+
+def align(segmentation: Segmentation, camera: Camera, reference: Reference, config: PoseConfig,
+          seeds: tuple[PoseSeed, ...] = ()) -> Alignment:
+    """Find T_camera_part from the object's mask.
+
+    Seeds are tried in their order; the first that leads to a trusted pose wins. Without seeds, or when none holds
+    (and ``search_when_seed_fails``), the whole set of candidate views is searched.
+
+    Args:
+        segmentation: the object's mask in the rectified image.
+        camera: the rectified image's camera.
+        reference: the part.
+        config: search and trust settings.
+        seeds: first guesses, most trustworthy first.
+    """
+    if segmentation.box_px is None:
+        return Alignment(None, (Reason.NO_OBJECT,), "there is no mask to align to")
+    query = make_query(segmentation.mask, segmentation.box_px, camera, config.work_size_px)
+    attempt = Alignment(None, (Reason.POSE_NOT_FOUND,), "no seed and no candidate view led to a pose")
+    for seed in seeds:
+        attempt = _from_seed(query, reference, config, seed)
+        if attempt.trusted:
+            return attempt
+    if seeds and not config.search_when_seed_fails:
+        return attempt
+    found = _blind(query, reference, config)
+    # Where neither is trusted, a seeded pose tells the operator more than a blind guess.
+    return found if found.trusted or not seeds or attempt.pose is None else attempt
+
+
+def _from_seed(query: Query, reference: Reference, config: PoseConfig, seed: PoseSeed) -> Alignment:
+    T = seed.T_camera_part
+    centre = T[:3, :3] @ reference.center_m + T[:3, 3]
+    if centre[2] <= 0:
+        return Alignment(None, (Reason.OUT_OF_VIEW,), f"the seed ({seed.source}) puts the part behind the camera")
+    px_per_m = query.camera.fx / centre[2]
+    reach = 2 * px_per_m * (seed.sigma_translation_m
+                            + np.radians(seed.sigma_rotation_deg) * 0.5 * reference.diameter_m)
+    coarse = fit_contour(query, reference, T, float(np.clip(reach, 8.0, MAX_SEED_REACH_PX)))
+    if not np.isfinite(coarse.cost_px):
+        return Alignment(None, (Reason.POSE_NOT_FOUND,), f"the seed ({seed.source}) leads out of the view")
+    fit = refine_mask(query, reference, coarse.T_camera_part, config.max_iterations)
+    if fit is None:
+        return Alignment(None, (Reason.POSE_NOT_FOUND,),
+                         f"seen from the seed ({seed.source}), the CAD's outline does not meet the mask's")
+    return _report(query, reference, config, fit, None, seed.source, seed)
+
+
+def _blind(query: Query, reference: Reference, config: PoseConfig) -> Alignment:
+    if len(query.outline) < 12:
+        return Alignment(None, (Reason.POSE_NOT_FOUND,), "too little of the outline is inside the image")
+    candidates = candidate_poses(query, reference, _view_choice(reference, config), config.hypotheses)
+    coarse = _threads.map(lambda T: fit_contour(query, reference, T, BLIND_REACH_PX), candidates)
+    finalists = _distinct(sorted((c for c in coarse if np.isfinite(c.cost_px)), key=lambda c: c.cost_px),
+                          reference, config.finalists)
+    refined = _threads.map(
+        lambda c: refine_mask(query, reference, c.T_camera_part, config.max_iterations), finalists)
+    fits = sorted((f for f in refined if f is not None), key=lambda f: f.cost_px)
+    if not fits:
+        return Alignment(None, (Reason.POSE_NOT_FOUND,),
+                         "from no candidate view does the CAD's outline meet the mask's")
+    rival = next((f for f in fits[1:] if _rivals(fits[0], f, reference)), None)
+    return _report(query, reference, config, fits[0], rival, SeedSource.BLIND, None)
+
+
+def _view_choice(reference: Reference, config: PoseConfig) -> NDArray[np.int64]:
+    directions = reference.views.directions
+    if config.preset == "ring20":
+        return np.unique(np.argmax(directions @ ring_directions(20).T, axis=0))
+    return np.arange(len(directions))
+
+
+def _distinct(sorted_fits: list[ContourFit], reference: Reference, count: int) -> list[ContourFit]:
+    """The best ``count`` fits, of those that ended at the same pose only the best."""
+    kept: list[ContourFit] = []
+    for fit in sorted_fits:
+        if len(kept) == count:
+            break
+        if not any(_closer(fit.T_camera_part, k.T_camera_part, reference, SAME_POSE_DEG, SAME_POSE_DIAMETERS)
+                   for k in kept):
+            kept.append(fit)
+    return kept
+
+
+def _rivals(a: MaskFit, b: MaskFit, reference: Reference) -> bool:
+    return not _closer(a.T_camera_part, b.T_camera_part, reference, OTHER_POSE_DEG, OTHER_POSE_DIAMETERS)
+
+
+def _closer(T_a: FloatArray, T_b: FloatArray, reference: Reference, angle_deg: float, diameters: float) -> bool:
+    shift = (T_a[:3, :3] - T_b[:3, :3]) @ reference.center_m + T_a[:3, 3] - T_b[:3, 3]
+    return bool(np.linalg.norm(shift) < diameters * reference.diameter_m
+                and symmetric_angle_deg(T_a[:3, :3], T_b[:3, :3], reference.symmetries) < angle_deg)
+
+
+def _report(query: Query, reference: Reference, config: PoseConfig, fit: MaskFit, rival: MaskFit | None,
+            source: SeedSource, seed: PoseSeed | None) -> Alignment:
+    found = agreement(query, fit)
+    reasons, words = reasons_against(fit, found, config)
+    lead = margin(fit.cost_px, rival.cost_px) if rival is not None else np.inf
+    ambiguous = bool(lead < config.min_margin)
+    if ambiguous and not config.ambiguous_is_inspectable:
+        reasons += (Reason.POSE_AMBIGUOUS,)
+        words = "; ".join(filter(None, [words, f"another pose explains the outline as well (margin {lead:.2f}, "
+                                               f"expected {config.min_margin:g})"]))
+    angle, shift = np.nan, np.nan
+    T = fit.T_camera_part
+    if seed is not None:
+        angle = rotation_angle_deg(seed.T_camera_part[:3, :3], T[:3, :3])
+        shift = float(np.linalg.norm((T[:3, :3] - seed.T_camera_part[:3, :3]) @ reference.center_m
+                                     + T[:3, 3] - seed.T_camera_part[:3, 3]))
+    pose = AlignedPose(
+        T_camera_part=T, covariance=covariance(fit, query.scale), mask_iou=found.iou,
+        residual_px=found.residual_px / query.scale, seed_source=source, runner_up_margin=float(lead),
+        runner_up_T_camera_part=rival.T_camera_part if rival is not None else None, ambiguous=ambiguous,
+        converged=fit.converged, seed_offset_deg=float(angle), seed_offset_m=float(shift))
+    return Alignment(pose, reasons, words)

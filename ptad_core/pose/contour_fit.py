@@ -1,0 +1,135 @@
+"""Coarse fit: move a view's outline points onto the query's outline (robust Newton on contours, no rendering).
+
+The points come from the view nearest to the current pose, so the outline changes as the part turns. Pairs are made
+both ways between points whose normals agree; a redescending weight, tightened from step to step, drops the outline
+of a defect instead of explaining it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from ptad_core.frames import make_transform
+from ptad_core.pose.query import Query
+from ptad_core.reference.build import Reference
+from ptad_core.types import FloatArray
+
+QUERY_POINTS = 256
+MIN_NORMAL_AGREEMENT = 0.4
+DAMPING = 1e-3
+FINAL_REACH_PX = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class ContourFit:
+    """A coarse pose, and the mean truncated distance between the outlines (crop pixels, both ways)."""
+
+    T_camera_part: FloatArray
+    cost_px: float
+
+
+def fit_contour(query: Query, reference: Reference, T_camera_part: FloatArray, start_reach_px: float,
+                iterations: int = 16) -> ContourFit:
+    """Fit the reference's outline to the query's, from a first guess that is off by up to ``start_reach_px``."""
+    outline = query.outline.thinned(QUERY_POINTS)
+    R = T_camera_part[:3, :3].copy()
+    c = R @ reference.center_m + T_camera_part[:3, 3]
+    camera, views = query.camera, reference.views
+    cost = _fit(views.directions, views.points, views.normals, R, c, camera.fx, camera.fy, camera.cx, camera.cy,
+                outline.points, outline.normals, start_reach_px, FINAL_REACH_PX, iterations)
+    return ContourFit(make_transform(R, c - R @ reference.center_m), float(cost))
+
+
+@njit(cache=True, nogil=True)
+def _fit(directions: FloatArray, points: FloatArray, normals: FloatArray, R: FloatArray, c: FloatArray, fx: float,
+         fy: float, cx: float, cy: float, q: FloatArray, qn: FloatArray, start: float, final: float,
+         iterations: int) -> float:
+    """Update R and c in place; returns the mean truncated distance both ways, with ``final`` as the limit."""
+    n, m = points.shape[1], q.shape[0]
+    X, p, pn = np.empty((n, 3)), np.empty((n, 2)), np.empty((n, 2))
+    near_q, near_p = np.empty(n, np.int64), np.empty(m, np.int64)
+    d_q, d_p = np.empty(n), np.empty(m)
+    J, w, H, g = np.empty(6), np.empty(3), np.zeros((6, 6)), np.zeros(6)
+    for k in range(iterations + 1):
+        reach = max(final, start * (final / start) ** (k / max(iterations - 3, 1)))
+        view = np.argmax(directions @ (R.T @ (-c)))
+        for i in range(n):
+            X[i] = R @ points[view, i]
+            z = X[i, 2] + c[2]
+            if z < 1e-6:
+                return np.inf
+            p[i, 0], p[i, 1] = fx * (X[i, 0] + c[0]) / z + cx, fy * (X[i, 1] + c[1]) / z + cy
+            a = R @ normals[view, i]
+            length = math.sqrt(a[0] * a[0] + a[1] * a[1]) + 1e-12
+            pn[i, 0], pn[i, 1] = a[0] / length, a[1] / length
+        d_q[:] = 1e18
+        d_p[:] = 1e18
+        for i in range(n):
+            for j in range(m):
+                dx, dy = q[j, 0] - p[i, 0], q[j, 1] - p[i, 1]
+                d2 = dx * dx + dy * dy
+                if d2 >= d_q[i] and d2 >= d_p[j]:
+                    continue
+                if pn[i, 0] * qn[j, 0] + pn[i, 1] * qn[j, 1] < MIN_NORMAL_AGREEMENT:
+                    continue
+                if d2 < d_q[i]:
+                    d_q[i] = d2
+                    near_q[i] = j
+                if d2 < d_p[j]:
+                    d_p[j] = d2
+                    near_p[j] = i
+        if k == iterations:
+            break
+        H[:] = 0.0
+        g[:] = 0.0
+        for pair in range(n + m):
+            forward = pair < n
+            i = pair if forward else near_p[pair - n]
+            j = near_q[pair] if forward else pair - n
+            d2 = d_q[pair] if forward else d_p[pair - n]
+            if d2 >= reach * reach:
+                continue
+            weight = (1.0 - d2 / (reach * reach)) ** 2 / (n if forward else m)
+            z = X[i, 2] + c[2]
+            x, y = (X[i, 0] + c[0]) / z, (X[i, 1] + c[1]) / z
+            nu, nv = qn[j, 0], qn[j, 1]
+            J[0], J[1] = nu * fx / z, nv * fy / z
+            J[2] = -(nu * fx * x + nv * fy * y) / z
+            w[0], w[1], w[2] = J[0], J[1], J[2]
+            J[3] = X[i, 1] * w[2] - X[i, 2] * w[1]
+            J[4] = X[i, 2] * w[0] - X[i, 0] * w[2]
+            J[5] = X[i, 0] * w[1] - X[i, 1] * w[0]
+            e = nu * (q[j, 0] - p[i, 0]) + nv * (q[j, 1] - p[i, 1])
+            for a_ in range(6):
+                g[a_] += weight * J[a_] * e
+                for b_ in range(6):
+                    H[a_, b_] += weight * J[a_] * J[b_]
+        for a_ in range(6):
+            H[a_, a_] += DAMPING * H[a_, a_] + 1e-12
+        step = np.linalg.solve(H, g)
+        c += step[:3]
+        R[:] = _rotation(step[3:]) @ R
+        if c[2] < 1e-4:
+            return np.inf
+    total_q, total_p = 0.0, 0.0
+    for i in range(n):
+        total_q += min(math.sqrt(d_q[i]), final)
+    for j in range(m):
+        total_p += min(math.sqrt(d_p[j]), final)
+    return 0.5 * (total_q / n + total_p / m)
+
+
+@njit(cache=True, nogil=True)
+def _rotation(w: FloatArray) -> FloatArray:
+    """Rodrigues' formula, for rotation vectors of any length."""
+    angle = math.sqrt(w[0] * w[0] + w[1] * w[1] + w[2] * w[2])
+    K = np.zeros((3, 3))
+    K[0, 1], K[0, 2], K[1, 2] = -w[2], w[1], -w[0]
+    K[1, 0], K[2, 0], K[2, 1] = w[2], -w[1], w[0]
+    if angle < 1e-9:
+        return np.eye(3) + K
+    return np.eye(3) + K * (math.sin(angle) / angle) + K @ K * ((1.0 - math.cos(angle)) / (angle * angle))

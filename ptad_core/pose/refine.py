@@ -1,0 +1,176 @@
+"""Fine fit: damped Gauss-Newton on the rendered mask.
+
+The mask M(ξ) is rendered with its derivative by the pose, and its 0.5 level is moved onto the query's outline. At a
+point of that level, a pose step ξ moves the outline along its normal by (∂M/∂ξ · ξ) / |∇M|, and both come from the
+same sums of the renderer (``mask_jacobian``; |∇M| is the length of the flow). Working on the level instead of on
+grey values keeps the fit free of bias: what M is inside or outside of the outline does not pull on the pose.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from ptad_core.camera import Camera
+from ptad_core.frames import make_transform, rotation_exp, skew
+from ptad_core.outline import Outline, find_outline
+from ptad_core.pose.query import Query
+from ptad_core.reference.build import Reference
+from ptad_core.rendering.splat import mask_jacobian, render_mask_flow
+from ptad_core.types import FloatArray, FloatImage
+
+MIN_NORMAL_AGREEMENT = 0.5
+START_REACH_PX = 6.0
+FINAL_REACH_PX = 3.0
+INITIAL_DAMPING = 1e-3
+STEP_TOLERANCE_PX = 0.02
+MIN_POINTS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class MaskFit:
+    """A refined pose.
+
+    Attributes:
+        T_camera_part: (4, 4).
+        mask: (S, S) float32 rendered at that pose.
+        normal_matrix: (6, 6) JᵀWJ, twist (v, w) in the camera frame about ``pivot``, in px² per (m, rad)².
+        pivot: (3,) camera frame, the part's centre.
+        residual_px: weighted root mean square of the outline's distance.
+        points: effective number of outline points (sum of weights).
+        cost_px: mean truncated outline distance, both ways; what hypotheses are compared by.
+        iterations: steps taken.
+        converged: the last step moved the outline by less than ``STEP_TOLERANCE_PX``.
+    """
+
+    T_camera_part: FloatArray
+    mask: FloatImage
+    normal_matrix: FloatArray
+    pivot: FloatArray
+    residual_px: float
+    points: float
+    cost_px: float
+    iterations: int
+    converged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Linearised:
+    mask: FloatImage
+    J: FloatArray
+    e: FloatArray
+    w: FloatArray
+    distance: FloatArray
+
+
+def refine_mask(query: Query, reference: Reference, T_camera_part: FloatArray, max_iterations: int) -> MaskFit | None:
+    """Refine a pose that is within a few pixels; None where rendered and query outline never meet."""
+    R = T_camera_part[:3, :3]
+    centre = R @ reference.center_m + T_camera_part[:3, 3]
+    reach, damping = START_REACH_PX, INITIAL_DAMPING
+    now = _linearise(query, reference, R, centre, reach)
+    if now is None:
+        return None
+    converged = False
+    iteration = 0
+    for iteration in range(1, max_iterations + 1):
+        H = now.J.T @ (now.w[:, None] * now.J)
+        g = now.J.T @ (now.w * now.e)
+        step = np.linalg.solve(H + damping * np.diag(np.diag(H)) + 1e-12 * np.eye(6), g)
+        moved_px = float(np.sqrt(np.mean((now.J @ step) ** 2)))
+        next_R, next_centre = rotation_exp(step[3:]) @ R, centre + step[:3]
+        if next_centre[2] <= 0:
+            return None
+        reach = max(FINAL_REACH_PX, 0.7 * reach)
+        after = _linearise(query, reference, next_R, next_centre, reach)
+        if after is None:
+            return None
+        if _objective(after.distance, reach) <= _objective(now.distance, reach) * 1.001 + 1e-6:
+            R, centre, now = next_R, next_centre, after
+            damping = max(damping * 0.3, 1e-6)
+        else:
+            damping *= 10
+        if moved_px < STEP_TOLERANCE_PX:
+            converged = True
+            break
+    H = now.J.T @ (now.w[:, None] * now.J)
+    points = float(now.w.sum())
+    rms = float(np.sqrt((now.w * now.e**2).sum() / max(points, 1e-9)))
+    cost = outline_distance(find_outline(now.mask), query.outline, FINAL_REACH_PX)
+    return MaskFit(make_transform(R, centre - R @ reference.center_m), now.mask, H, centre, rms, points, cost,
+                   iteration, converged)
+
+
+def _linearise(query: Query, reference: Reference, R: FloatArray, centre: FloatArray, reach: float,
+               ) -> _Linearised | None:
+    """Render at a pose, and pair the rendered outline with the query's."""
+    camera = query.camera
+    mask, flow = render_mask_flow(reference.gaussians, camera, make_transform(R, centre - R @ reference.center_m))
+    outline = inside_image(find_outline(mask), query)
+    if len(outline) < MIN_POINTS or len(query.outline) < MIN_POINTS:
+        return None
+    e, distance = signed_distance(outline.points, outline.normals, query.outline.points, query.outline.normals)
+    J = _outline_jacobian(flow, camera, outline, centre)
+    w = np.where(distance < reach, (1 - np.minimum(distance / reach, 1.0) ** 2) ** 2, 0.0)
+    if w.sum() < MIN_POINTS / 2:
+        return None
+    return _Linearised(mask, J, np.where(np.isfinite(e), e, 0.0), w, distance)
+
+
+def _objective(distance: FloatArray, reach: float) -> float:
+    """Tukey's loss, mean over the outline: what a step must lower."""
+    inside = np.minimum(np.abs(distance) / reach, 1.0)
+    return float(np.mean(1 - (1 - inside**2) ** 3)) * reach**2 / 6
+
+
+def inside_image(outline: Outline, query: Query) -> Outline:
+    """Drop outline points outside the image: nothing was seen there."""
+    if query.seen.all():
+        return outline
+    at = np.rint(outline.points).astype(np.int64)
+    kept = query.seen[at[:, 1], at[:, 0]]
+    return Outline(outline.points[kept], outline.normals[kept])
+
+
+def _outline_jacobian(flow: FloatImage, camera: Camera, outline: Outline, pivot: FloatArray) -> FloatArray:
+    """(n, 6) motion of outline points along their normals by a twist about ``pivot``, px per m and rad."""
+    x, y = outline.points.T
+    col, row = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
+    u, v = (x - col)[:, None], (y - row)[:, None]
+    right, below = np.minimum(col + 1, flow.shape[1] - 1), np.minimum(row + 1, flow.shape[0] - 1)
+    # One of u, v is zero: an outline point lies between two neighbours.
+    at = ((1 - u) * (1 - v) * flow[row, col] + u * (1 - v) * flow[row, right] + (1 - u) * v * flow[below, col])
+    columns = mask_jacobian(at, camera, y, x)
+    slope = np.hypot(at[:, 0], at[:, 1])
+    columns /= np.maximum(slope, 1e-6)[:, None]
+    # From a twist about the camera's centre to one about the pivot: X -> X + v + w x (X - pivot).
+    columns[:, 3:] += columns[:, :3] @ skew(pivot)
+    return columns
+
+
+def outline_distance(a: Outline, b: Outline, limit: float) -> float:
+    """Mean truncated distance between two outlines, both ways, in pixels."""
+    if len(a) == 0 or len(b) == 0:
+        return limit
+    forth = signed_distance(a.points, a.normals, b.points, b.normals)[1]
+    back = signed_distance(b.points, b.normals, a.points, a.normals)[1]
+    return 0.5 * float(np.minimum(forth, limit).mean() + np.minimum(back, limit).mean())
+
+
+@njit(cache=True, nogil=True)
+def signed_distance(p: FloatArray, pn: FloatArray, q: FloatArray, qn: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Nearest point of q with an agreeing normal for each p: distance along q's normal (how far p has to move along
+    it), and plain distance; inf where there is none."""
+    along, plain = np.full(len(p), np.inf), np.full(len(p), np.inf)
+    for i in range(len(p)):
+        best = np.inf
+        for j in range(len(q)):
+            dx, dy = q[j, 0] - p[i, 0], q[j, 1] - p[i, 1]
+            d2 = dx * dx + dy * dy
+            if d2 < best and pn[i, 0] * qn[j, 0] + pn[i, 1] * qn[j, 1] > MIN_NORMAL_AGREEMENT:
+                best = d2
+                along[i] = dx * qn[j, 0] + dy * qn[j, 1]
+        plain[i] = np.sqrt(best)
+    return along, plain

@@ -1,0 +1,103 @@
+"""How far a refined pose may be trusted: the figures, and the reasons against it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ptad_core.config import PoseConfig
+from ptad_core.frames import skew
+from ptad_core.outline import Outline, find_outline
+from ptad_core.pose.query import Query
+from ptad_core.pose.refine import MaskFit, inside_image, signed_distance
+from ptad_core.types import FloatArray, Reason
+
+EXPLAINED_PX = 3.0
+"""Outline points closer than this (crop pixels) to the other outline are explained by it."""
+CORRELATION_PX = 8.0
+"""Outline errors (segmentation, lens, CAD) are correlated over about this many points: a covariance that took every
+point for independent would be far too proud."""
+NOISE_PX = 0.3
+"""Outline noise that no mask is better than; keeps costs of near-perfect fits comparable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How well a rendered mask explains the query.
+
+    Attributes:
+        iou: intersection over union of the masks where the image was seen.
+        residual_px: median outline distance, both ways, crop pixels.
+        rendered_share: share of the rendered outline that the query's explains; a missing portion lowers it.
+        query_share: share of the query's outline that the rendered one explains; surplus material lowers it.
+    """
+
+    iou: float
+    residual_px: float
+    rendered_share: float
+    query_share: float
+
+
+def agreement(query: Query, fit: MaskFit) -> Agreement:
+    """Compare a fit's mask with the query."""
+    rendered, asked = fit.mask[query.seen] >= 0.5, query.mask[query.seen] >= 0.5
+    union = int((rendered | asked).sum())
+    outline = inside_image(find_outline(fit.mask), query)
+    forth, back = _distances(outline, query.outline), _distances(query.outline, outline)
+    both = np.concatenate([forth, back])
+    return Agreement(int((rendered & asked).sum()) / union if union else 0.0,
+                     float(np.median(both)) if len(both) else np.inf, _share(forth), _share(back))
+
+
+def reasons_against(fit: MaskFit, found: Agreement, config: PoseConfig) -> tuple[tuple[Reason, ...], str]:
+    """Return why a pose must not be used (empty where it may), and the same in words."""
+    against: list[tuple[Reason, str]] = []
+    if not fit.converged:
+        against.append((Reason.POSE_NOT_CONVERGED, f"the refinement did not settle in {fit.iterations} steps"))
+    if found.iou < config.min_mask_iou:
+        against.append((Reason.POSE_UNTRUSTED,
+                        f"mask IoU {found.iou:.3f} is below {config.min_mask_iou:g}"))
+    shares = sorted((found.rendered_share, found.query_share))
+    if shares[1] < config.min_outline_share or shares[0] < config.min_outline_share / 2:
+        against.append((Reason.POSE_UNTRUSTED,
+                        f"the CAD explains {100 * found.query_share:.0f} % of the seen outline and the picture "
+                        f"{100 * found.rendered_share:.0f} % of the CAD's, expected {100 * config.min_outline_share:.0f} "
+                        f"% of one and half of that of the other"))
+    if found.residual_px > config.max_residual_px:
+        against.append((Reason.POSE_UNTRUSTED, f"median outline distance {found.residual_px:.2f} px (working size) is "
+                                               f"above {config.max_residual_px:g}"))
+    reasons = tuple(dict.fromkeys(reason for reason, _ in against))
+    return reasons, "; ".join(words for _, words in against)
+
+
+def covariance(fit: MaskFit, scale: float) -> FloatArray:
+    """Return the (6, 6) covariance of the pose: x, y, z, rotX, rotY, rotZ in the camera frame, at the part's origin.
+
+    From the normal matrix and the outline noise actually left; ``scale`` is crop pixels per image pixel, and noise
+    is never taken for less than ``NOISE_PX`` of the coarser of the two.
+    """
+    noise = max(fit.residual_px, NOISE_PX * max(1.0, scale))
+    H = fit.normal_matrix
+    ridge = 1e-9 * np.diag(np.maximum(np.diag(H), 1e-12))
+    at_pivot = CORRELATION_PX * noise**2 * np.linalg.inv(H + ridge)
+    # The origin moves by v + w x (origin - pivot).
+    A = np.eye(6)
+    A[:3, 3:] = -skew(fit.T_camera_part[:3, 3] - fit.pivot)
+    moved = A @ at_pivot @ A.T
+    return np.asarray((moved + moved.T) / 2, dtype=np.float64)
+
+
+def margin(best_cost_px: float, runner_up_cost_px: float) -> float:
+    """Return how much worse the runner-up explains the outline, relative to the best; 0 means just as well."""
+    return (runner_up_cost_px + NOISE_PX) / (best_cost_px + NOISE_PX) - 1
+
+
+def _distances(a: Outline, b: Outline) -> FloatArray:
+    if len(a) == 0 or len(b) == 0:
+        return np.full(len(a), np.inf)
+    return np.asarray(signed_distance(a.points, a.normals, b.points, b.normals)[1], dtype=np.float64)
+
+
+def _share(distance: FloatArray) -> float:
+    return float((distance < EXPLAINED_PX).mean()) if len(distance) else 0.0

@@ -1,0 +1,122 @@
+"""Image -> foreground, four ways. Each returns a (H, W) bool picture that ``mask.finish`` turns into the object."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from ptad_core.errors import ImageError
+from ptad_core.types import ColorImage, FloatArray, FloatImage, MaskImage
+
+LIGHTNESS_WEIGHT = 0.4
+"""Shadows and vignetting change the lightness of a background far more than its colour."""
+MIN_DIFFERENCE_LAB = 9.0
+"""Weighted CIELAB difference below which nothing counts as an object, whatever else is in the picture."""
+BORDER_SHARE = 0.06
+"""Width of the frame around the image that is taken for background."""
+GRABCUT_SIZE_PX = 320
+
+
+def by_threshold(image_bgr: ColorImage, low: tuple[int, ...], high: tuple[int, ...]) -> MaskImage:
+    """HSV range; a lowest hue above the highest one wraps around red (hue 0..179)."""
+    hsv = cv2.cvtColor(image_bgr, cv2.COLOR_BGR2HSV)
+    hue, rest = hsv[..., 0], hsv[..., 1:]
+    inside = np.all((rest >= low[1:]) & (rest <= high[1:]), axis=2)
+    if low[0] <= high[0]:
+        return np.asarray(inside & (hue >= low[0]) & (hue <= high[0]), dtype=bool)
+    return np.asarray(inside & ((hue >= low[0]) | (hue <= high[0])), dtype=bool)
+
+
+def by_background(lab: FloatImage, background_lab: FloatImage, threshold: float) -> MaskImage:
+    """Difference to a picture of the empty scene, CIELAB."""
+    if lab.shape != background_lab.shape:
+        raise ImageError(f"expected a background picture of {lab.shape[1]}x{lab.shape[0]} like the image, got "
+                         f"{background_lab.shape[1]}x{background_lab.shape[0]}")
+    difference = _weighted(cv2.GaussianBlur(lab - background_lab, (0, 0), 1.0))
+    return np.asarray(difference > threshold, dtype=bool)
+
+
+def by_border_colour(lab: FloatImage) -> MaskImage:
+    """Difference to a smooth background whose colours the image's frame shows.
+
+    The background is a quadratic in x and y per channel, fitted to the frame robustly, so that gradients of the light
+    do not count. The threshold is Otsu's, but never below what noise and texture of the frame itself reach.
+    """
+    smooth = np.asarray(cv2.bilateralFilter(lab, 5, 8.0, 2.0), dtype=np.float32)
+    difference = _weighted(smooth - _background_of_frame(smooth))
+    frame = _frame(difference.shape)
+    noise = float(np.percentile(difference[frame], 90))
+    scaled = np.clip(difference * 4, 0, 255).astype(np.uint8)
+    otsu = cv2.threshold(scaled, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0] / 4
+    return np.asarray(difference > max(MIN_DIFFERENCE_LAB, 0.6 * otsu, min(2.0 * noise, 25.0)), dtype=bool)
+
+
+def by_grabcut(image_bgr: ColorImage, projected: MaskImage, uncertainty_px: float) -> MaskImage:
+    """GrabCut started from where the part is expected.
+
+    Args:
+        image_bgr: (H, W, 3).
+        projected: (H, W) the part's mask at the seed.
+        uncertainty_px: how far the true outline may lie from it.
+    """
+    rows, cols = np.flatnonzero(projected.any(1)), np.flatnonzero(projected.any(0))
+    if len(rows) == 0:
+        return np.zeros(projected.shape, dtype=bool)
+    pad = int(2 * uncertainty_px + 0.15 * max(np.ptp(rows), np.ptp(cols)) + 8)
+    top, bottom = max(rows[0] - pad, 0), min(rows[-1] + pad + 1, projected.shape[0])
+    left, right = max(cols[0] - pad, 0), min(cols[-1] + pad + 1, projected.shape[1])
+    window, expected = image_bgr[top:bottom, left:right], projected[top:bottom, left:right].astype(np.uint8)
+    scale = min(1.0, GRABCUT_SIZE_PX / max(expected.shape))
+    size = (max(8, round(expected.shape[1] * scale)), max(8, round(expected.shape[0] * scale)))
+    window = cv2.resize(window, size, interpolation=cv2.INTER_AREA)
+    expected = cv2.resize(expected, size, interpolation=cv2.INTER_NEAREST)
+    outside = cv2.distanceTransform(1 - expected, cv2.DIST_L2, 5)
+    inside = cv2.distanceTransform(expected, cv2.DIST_L2, 5)
+    reach = max(2.0, uncertainty_px * scale)
+    trimap = np.where(expected > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    trimap[outside > reach * 1.5] = cv2.GC_BGD
+    trimap[inside > reach] = cv2.GC_FGD
+    if not (trimap == cv2.GC_FGD).any():
+        trimap[inside >= 0.7 * inside.max()] = cv2.GC_FGD
+    if not (trimap == cv2.GC_BGD).any():
+        return np.zeros(projected.shape, dtype=bool)
+    cv2.setRNGSeed(0)
+    cv2.grabCut(window, trimap, None, np.zeros((1, 65)), np.zeros((1, 65)), 4, cv2.GC_INIT_WITH_MASK)
+    found = np.isin(trimap, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
+    out = np.zeros(projected.shape, dtype=bool)
+    out[top:bottom, left:right] = cv2.resize(found, (right - left, bottom - top)) > 0.5
+    return out
+
+
+def _weighted(difference_lab: FloatImage) -> FloatImage:
+    return np.asarray(np.sqrt((LIGHTNESS_WEIGHT * difference_lab[..., 0]) ** 2 + difference_lab[..., 1] ** 2
+                              + difference_lab[..., 2] ** 2), dtype=np.float32)
+
+
+def _frame(shape: tuple[int, ...]) -> MaskImage:
+    height, width = shape[:2]
+    margin = max(2, round(BORDER_SHARE * min(height, width)))
+    frame = np.ones((height, width), dtype=bool)
+    frame[margin:-margin, margin:-margin] = False
+    return frame
+
+
+def _background_of_frame(lab: FloatImage, iterations: int = 8) -> FloatImage:
+    """Extend the frame's colours over the image: a quadratic per channel, fitted with redescending weights."""
+    height, width = lab.shape[:2]
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    x, y = 2 * x / width - 1, 2 * y / height - 1
+    basis = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
+    frame = _frame(lab.shape)
+    A, B = basis[frame][::3].astype(np.float64), lab[frame][::3].astype(np.float64)
+    weights = np.ones(len(A))
+    # Start from the median colour: an object that reaches over the frame must not tilt the first fit.
+    coefficients: FloatArray = np.zeros((6, 3))
+    coefficients[0] = np.median(B, axis=0)
+    for _ in range(iterations):
+        residual = np.linalg.norm((B - A @ coefficients) * [LIGHTNESS_WEIGHT, 1, 1], axis=1)
+        spread = max(2.0, 2.5 * float(np.median(residual)))
+        weights = 1 / (1 + (residual / spread) ** 4)
+        weighted = A * weights[:, None]
+        coefficients = np.linalg.solve(A.T @ weighted + 1e-6 * len(A) * np.eye(6), weighted.T @ B)
+    return np.asarray(basis @ coefficients.astype(np.float32), dtype=np.float32)

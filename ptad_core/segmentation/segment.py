@@ -1,0 +1,63 @@
+"""Image -> the object's mask, by the configured method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ptad_core.camera import Camera
+from ptad_core.config import SegmentationConfig
+from ptad_core.errors import ConfigError
+from ptad_core.reference.build import Reference
+from ptad_core.rendering import render_mask
+from ptad_core.segmentation import foreground
+from ptad_core.segmentation.mask import finish, to_lab
+from ptad_core.types import ColorImage, FloatImage, PoseSeed, Reason, Segmentation
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """The empty scene, loaded once: (H, W, 3) CIELAB."""
+
+    lab: FloatImage
+
+    @classmethod
+    def load(cls, path: str) -> Background:
+        image = cv2.imread(str(Path(path).expanduser()), cv2.IMREAD_COLOR)
+        if image is None:
+            raise ConfigError(f"segmentation.background: expected a readable picture of the empty scene, got {path!r}")
+        return cls(to_lab(np.asarray(image, dtype=np.uint8)))
+
+
+def segment(image_bgr: ColorImage, camera: Camera, reference: Reference, config: SegmentationConfig,
+            seed: PoseSeed | None = None, background: Background | None = None) -> Segmentation:
+    """Find the object's mask in a rectified (H, W, 3) image.
+
+    ``seed`` is needed by the grabcut method only; without one it cannot start, and says so.
+
+    Raises:
+        ConfigError: if the background method has no background picture.
+    """
+    lab = to_lab(image_bgr)
+    if config.method == "threshold":
+        found = foreground.by_threshold(image_bgr, config.hsv_low, config.hsv_high)
+    elif config.method == "background":
+        if background is None:
+            raise ConfigError("segmentation.method is 'background': expected segmentation.background to name a picture "
+                              "of the empty scene, got none")
+        found = foreground.by_background(lab, background.lab, config.background_threshold)
+    elif config.method == "grabcut":
+        if seed is None:
+            empty = np.zeros(image_bgr.shape[:2], dtype=bool)
+            return Segmentation(empty, config.method, 0.0, None, (Reason.NO_OBJECT,),
+                                "the grabcut method starts from a pose seed, and there is none")
+        projected = render_mask(reference.gaussians, camera, seed.T_camera_part) > 0.5
+        depth = max(float((seed.T_camera_part @ np.append(reference.center_m, 1.0))[2]), 1e-3)
+        off_m = seed.sigma_translation_m + np.radians(seed.sigma_rotation_deg) * 0.25 * reference.diameter_m
+        found = foreground.by_grabcut(image_bgr, projected, float(camera.fx * off_m / depth))
+    else:
+        found = foreground.by_border_colour(lab)
+    return finish(found, lab, config.method, config)
