@@ -18,7 +18,7 @@ def requirements(file: str) -> list[str]:
 
 def share(folder: str) -> tuple[str, list[str]]:
     """Return the files of a folder, to be installed below the package's share folder."""
-    files = sorted(p.relative_to(ROOT) for p in (ROOT / folder).iterdir() if p.is_file())
+    files = sorted(p.relative_to(ROOT) for p in (ROOT / folder).glob("*.*"))
     return f"share/{PACKAGE}/{folder}", [str(p) for p in files]
 
 

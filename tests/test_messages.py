@@ -9,7 +9,7 @@ import time
 import pytest
 
 rclpy = pytest.importorskip("rclpy")
-pytest.importorskip("ptad_msgs.msg", reason="ptad_msgs is not built; run make env")
+pytest.importorskip("ptad_msgs.msg._inspection_result", reason="ptad_msgs is not built; run make env")
 
 pytestmark = pytest.mark.ros
 
