@@ -1,0 +1,146 @@
+"""Parts moved or turned inside the outline: rendered depth and normal edges that the image shows somewhere else.
+
+The query's texture is unknown, so an image edge that the CAD does not have means nothing, and a CAD edge that the
+image does not show may be hidden by flat light. What is evidence is a stretch of CAD edge with a clear image edge
+beside it, parallel, at the same offset all along, and none at its own place. That is deliberately strict: this
+detector must not reject good parts for their paint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ptad_core.config import DetectionConfig
+from ptad_core.segmentation.mask import to_lab
+from ptad_core.types import ColorImage, FloatArray, FloatImage, MaskImage, Rendering
+
+DEPTH_STEP_IN_DIAMETERS = 0.02
+CREASE_DEG = 40.0
+CLEARANCE_PX = 5
+"""Edges closer than this to the outline belong to the outline's judgement."""
+MIN_EDGE_CONTRAST = 3.0
+"""CIELAB units per pixel that a displaced edge must have."""
+MIN_GAIN = 3.0
+"""How much stronger the image edge beside must be than the one at the edge's own place."""
+MIN_CONSENSUS = 0.75
+"""Share of a stretch that must show the edge at the common offset."""
+
+
+@dataclass(frozen=True, slots=True)
+class DisplacedEdges:
+    """Where edges are displaced, and by how much.
+
+    Attributes:
+        relative: (H, W) float32, offset relative to what the pixels can show (1 is the limit); 0 elsewhere.
+        offset_px: (H, W) float32.
+    """
+
+    relative: FloatImage
+    offset_px: FloatImage
+
+
+def displaced_edges(image_bgr: ColorImage, rendering: Rendering, seen: MaskImage, diameter_m: float,
+                    config: DetectionConfig, least_px: float) -> DisplacedEdges:
+    """Look beside every inner edge of the rendering for the image edge that should lie on it."""
+    out = DisplacedEdges(np.zeros(seen.shape, np.float32), np.zeros(seen.shape, np.float32))
+    edges, direction = inner_edges(rendering, diameter_m)
+    solid = (rendering.mask >= 0.5) & seen
+    depth_inside = cv2.distanceTransform(solid.astype(np.uint8), cv2.DIST_L2, 5)
+    edges &= depth_inside > CLEARANCE_PX
+    if not edges.any():
+        return out
+    gradient = _gradient(image_bgr)
+    # Another CAD edge or the outline at an offset explains an image edge there.
+    explained = cv2.distanceTransform((~(edges | ~solid)).astype(np.uint8), cv2.DIST_L2, 5)
+    offsets = np.arange(-config.edge_search_px, config.edge_search_px + 1)
+    count, labels = cv2.connectedComponents(edges.astype(np.uint8), connectivity=8)
+    for label in range(1, count):
+        rows, cols = np.nonzero(labels == label)
+        for part in _stretches(rows, cols, config.edge_min_length_px):
+            offset = _common_offset(rows[part], cols[part], direction, gradient, explained, offsets, least_px)
+            if abs(offset) > least_px:
+                stroke = np.zeros(seen.shape, np.uint8)
+                stroke[rows[part], cols[part]] = 1
+                stroke = cv2.dilate(stroke, np.ones((3, 3), np.uint8))
+                out.relative[stroke > 0] = abs(offset) / least_px
+                out.offset_px[stroke > 0] = abs(offset)
+    return out
+
+
+def inner_edges(rendering: Rendering, diameter_m: float) -> tuple[MaskImage, FloatArray]:
+    """Return (H, W) edges of the rendering inside its outline, one pixel wide, and the (H, W) angle across them."""
+    depth = np.nan_to_num(rendering.depth, nan=0.0)
+    known = np.isfinite(rendering.depth)
+    normals = np.nan_to_num(rendering.normals)
+    strength = np.zeros(depth.shape, np.float32)
+    for axis in (0, 1):
+        # Two pixels apart: an edge of splats is about that wide.
+        a = [slice(None), slice(None)]
+        b = [slice(None), slice(None)]
+        m = [slice(None), slice(None)]
+        a[axis], b[axis], m[axis] = slice(None, -2), slice(2, None), slice(1, -1)
+        both = known[tuple(a)] & known[tuple(b)]
+        bend = 2 * depth[tuple(m)] - depth[tuple(a)] - depth[tuple(b)]
+        step = np.abs(bend) / (DEPTH_STEP_IN_DIAMETERS * diameter_m)
+        turn = 1 - (normals[tuple(a)] * normals[tuple(b)]).sum(-1)
+        crease = turn / (1 - np.cos(np.radians(CREASE_DEG)))
+        strength[tuple(m)] = np.maximum(strength[tuple(m)], np.where(both, np.maximum(step, crease), 0))
+    smooth = np.asarray(cv2.GaussianBlur(np.minimum(strength, 3.0), (0, 0), 1.0), dtype=np.float32)
+    gy, gx = np.gradient(smooth)
+    hessian = [np.asarray(cv2.GaussianBlur(h, (0, 0), 1.5)) for h in (gx * gx, gx * gy, gy * gy)]
+    angle = 0.5 * np.arctan2(2 * hessian[1], hessian[0] - hessian[2])
+    dx, dy = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
+    y, x = np.mgrid[0:depth.shape[0], 0:depth.shape[1]].astype(np.float32)
+    ahead = cv2.remap(smooth, x + dx, y + dy, cv2.INTER_LINEAR)
+    behind = cv2.remap(smooth, x - dx, y - dy, cv2.INTER_LINEAR)
+    ridge = (smooth >= ahead) & (smooth > behind) & (smooth > 0.5)
+    return np.asarray(ridge, dtype=bool), np.asarray(angle, dtype=np.float64)
+
+
+def _gradient(image_bgr: ColorImage) -> FloatImage:
+    """(H, W, 2) CIELAB gradient of the strongest channel, units per pixel."""
+    lab = cv2.GaussianBlur(to_lab(image_bgr), (0, 0), 1.0)
+    gx = cv2.Sobel(lab, cv2.CV_32F, 1, 0, ksize=3) / 8
+    gy = cv2.Sobel(lab, cv2.CV_32F, 0, 1, ksize=3) / 8
+    best = np.argmax(gx**2 + gy**2, axis=2)[..., None]
+    return np.concatenate([np.take_along_axis(gx, best, 2), np.take_along_axis(gy, best, 2)], axis=2)
+
+
+def _stretches(rows: NDArray[np.int64], cols: NDArray[np.int64], length: int) -> list[NDArray[np.int64]]:
+    """Cut a chain of edge pixels into pieces of about ``length`` pixels along its main direction."""
+    if len(rows) < length:
+        return []
+    points = np.column_stack([cols, rows]).astype(np.float64)
+    axis = np.linalg.svd(points - points.mean(0), full_matrices=False)[2][0]
+    order = np.argsort(points @ axis, kind="stable")
+    return [piece for piece in np.array_split(order, len(order) // length) if len(piece) >= length]
+
+
+def _common_offset(rows: NDArray[np.int64], cols: NDArray[np.int64], direction: FloatArray, gradient: FloatImage,
+                   explained: FloatImage, offsets: NDArray[np.int64], least_px: float) -> float:
+    """The offset in pixels across a stretch at which the image has the edge; 0 where it is in place or not seen."""
+    angle = direction[rows, cols]
+    # Angles across an edge have no sign: turn all to one side.
+    main = 0.5 * np.arctan2(np.sin(2 * angle).mean(), np.cos(2 * angle).mean())
+    flip = np.cos(angle - main) < 0
+    nx, ny = np.cos(angle) * np.where(flip, -1, 1), np.sin(angle) * np.where(flip, -1, 1)
+    x = (cols[:, None] + nx[:, None] * offsets).astype(np.float32)
+    y = (rows[:, None] + ny[:, None] * offsets).astype(np.float32)
+    across = np.abs(cv2.remap(gradient[..., 0].copy(), x, y, cv2.INTER_LINEAR) * nx[:, None]
+                    + cv2.remap(gradient[..., 1].copy(), x, y, cv2.INTER_LINEAR) * ny[:, None])
+    free = cv2.remap(explained, x, y, cv2.INTER_LINEAR) > 2.5
+    profile = across.mean(axis=0)
+    near = np.abs(offsets) <= least_px
+    usable = ~near & (free.mean(axis=0) > 0.9)
+    if not usable.any():
+        return 0.0
+    at = int(np.argmax(np.where(usable, profile, -1)))
+    here = max(float(profile[near].max()), 0.3)
+    rest = float(np.median(profile))
+    consensus = float((across[:, at] > np.maximum(2 * across[:, near].max(axis=1), MIN_EDGE_CONTRAST)).mean())
+    clear = profile[at] > MIN_EDGE_CONTRAST and profile[at] > MIN_GAIN * max(here, rest)
+    return float(offsets[at]) if clear and consensus >= MIN_CONSENSUS else 0.0

@@ -1,0 +1,173 @@
+"""The inspection, as one readable page: segment, align, render, detect, decide."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+
+from ptad_core.camera import Camera
+from ptad_core.config import InspectorConfig
+from ptad_core.detection import detect
+from ptad_core.errors import ImageError
+from ptad_core.frames import is_rigid
+from ptad_core.pose import align
+from ptad_core.reference import Reference, build_reference
+from ptad_core.rendering import render
+from ptad_core.segmentation import Background, segment
+from ptad_core.types import (
+    AlignedPose,
+    Alignment,
+    ColorImage,
+    Detection,
+    InspectionResult,
+    PoseSeed,
+    Reason,
+    RegionKind,
+    Rendering,
+    SeedSource,
+    Segmentation,
+    StageTime,
+    Verdict,
+)
+
+TRACK_SIGMA_DEG = 8.0
+TRACK_SIGMA_M_PER_DIAMETER = 0.1
+"""How far a part may move from one frame to the next and still be tracked."""
+
+REASON_OF_KIND = {RegionKind.MISSING: Reason.MATERIAL_MISSING, RegionKind.SURPLUS: Reason.MATERIAL_SURPLUS,
+                  RegionKind.DISPLACED: Reason.DISPLACED}
+
+
+class Inspector:
+    """Inspects images of one part. Keeps the last trusted pose, so that a sequence is tracked."""
+
+    def __init__(self, reference: Reference, config: InspectorConfig) -> None:
+        self.reference = reference
+        self.config = config
+        self._background = (Background.load(config.segmentation.background)
+                            if config.segmentation.background else None)
+        self._track: PoseSeed | None = None
+
+    @classmethod
+    def from_config(cls, config: InspectorConfig) -> Inspector:
+        """Build or load the reference that a configuration names."""
+        return cls(build_reference(config.part, config.reference), config)
+
+    def inspect(self, image_bgr: ColorImage, camera: Camera, seed: PoseSeed | None = None) -> InspectionResult:
+        """Inspect one image.
+
+        Args:
+            image_bgr: (H, W, 3) uint8, as the camera gave it; lens distortion is taken out here.
+            camera: intrinsics of the image.
+            seed: first guess of T_camera_part, from TF.
+
+        Raises:
+            ImageError: if the image is not (H, W, 3) uint8, or the seed is no rigid transform.
+            CameraError: if image and camera do not have the same size.
+        """
+        clock = _Clock()
+        with clock.stage("rectify"):
+            image, camera = self.rectify(image_bgr, camera)
+        with clock.stage("segment"):
+            segmentation = self.segment(image, camera, seed)
+        alignment, rendering, detection = None, None, None
+        if not segmentation.reasons:
+            with clock.stage("align"):
+                alignment = self.align(image, camera, segmentation, seed)
+            if alignment.pose is not None:
+                with clock.stage("render"):
+                    rendering = self.render(camera, alignment.pose)
+        if alignment is not None and alignment.trusted:
+            with clock.stage("detect"):
+                detection = self.detect(image, camera, segmentation, alignment)
+        return replace(self.decide(segmentation, alignment, detection), rendering=rendering, times=clock.times)
+
+    def rectify(self, image_bgr: ColorImage, camera: Camera) -> tuple[ColorImage, Camera]:
+        """Check an image against its camera and take the lens distortion out of it."""
+        if image_bgr.ndim != 3 or image_bgr.shape[2] != 3 or image_bgr.dtype != np.uint8:
+            raise ImageError(f"expected a (H, W, 3) uint8 image, got {image_bgr.shape} {image_bgr.dtype}")
+        camera.require_size(image_bgr)
+        return camera.rectify(image_bgr)
+
+    def segment(self, image: ColorImage, camera: Camera, seed: PoseSeed | None = None) -> Segmentation:
+        """Find the object's mask in a rectified image."""
+        first_guess = next(iter(self._seeds(seed)), None)
+        return segment(image, camera, self.reference, self.config.segmentation, first_guess, self._background)
+
+    def align(self, image: ColorImage, camera: Camera, segmentation: Segmentation,
+              seed: PoseSeed | None = None) -> Alignment:
+        """Find the pose that explains a mask, and remember it when it can be trusted."""
+        found = align(segmentation, camera, self.reference, self.config.pose, self._seeds(seed))
+        if found.trusted and found.pose is not None and self.config.pose.track:
+            self._track = PoseSeed(found.pose.T_camera_part, SeedSource.TRACK, TRACK_SIGMA_DEG,
+                                   TRACK_SIGMA_M_PER_DIAMETER * self.reference.diameter_m)
+        else:
+            self._track = None
+        return found
+
+    def render(self, camera: Camera, pose: AlignedPose) -> Rendering:
+        """Return what the camera would see of an intact part at a pose."""
+        return render(self.reference.gaussians, camera, pose.T_camera_part)
+
+    def detect(self, image: ColorImage, camera: Camera, segmentation: Segmentation, alignment: Alignment) -> Detection:
+        """Judge a rectified image at its aligned pose."""
+        if alignment.pose is None:
+            raise ImageError("expected an aligned pose, got none: the detector cannot judge without it")
+        return detect(image, camera, segmentation, alignment.pose, self.reference, self.config.detection)
+
+    def decide(self, segmentation: Segmentation, alignment: Alignment | None,
+               detection: Detection | None) -> InspectionResult:
+        """Turn what the stages said into a verdict. Whatever any stage could not do means CANNOT_INSPECT."""
+        stages = (segmentation, alignment, detection)
+        against = tuple(reason for stage in stages if stage is not None for reason in stage.reasons)
+        words = "; ".join(stage.message for stage in stages if stage is not None and stage.message)
+        if against or detection is None:
+            verdict, reasons = Verdict.CANNOT_INSPECT, against or (Reason.INTERNAL_ERROR,)
+            words = words or "a stage gave no result"
+        elif detection.score > detection.threshold:
+            bad = [r for r in detection.regions if r.score > detection.threshold]
+            verdict = Verdict.FAIL
+            reasons = tuple(dict.fromkeys(REASON_OF_KIND[r.kind] for r in bad))
+            worst = bad[0]
+            words = (f"{len(bad)} region{'s' if len(bad) > 1 else ''} out of tolerance, the worst {worst.kind.name.lower()} "
+                     f"by {worst.size_mm:.1f} mm")
+        else:
+            verdict, reasons, words = Verdict.PASS, (), ""
+        return InspectionResult(verdict, reasons, words, self.reference.part_id, self.reference.hash,
+                                segmentation=segmentation, alignment=alignment, detection=detection)
+
+    def reset(self) -> None:
+        """Forget the tracked pose: time jumped, or another scene begins."""
+        self._track = None
+
+    def _seeds(self, seed: PoseSeed | None) -> tuple[PoseSeed, ...]:
+        """First guesses, best first: TF says where this part is now, the track where it was."""
+        if seed is not None and not is_rigid(seed.T_camera_part, tolerance=1e-4):
+            raise ImageError(f"expected the seed to be a rigid (4, 4) transform, got {seed.T_camera_part.tolist()}")
+        return tuple(s for s in (seed, self._track) if s is not None)
+
+
+def cannot_inspect(reason: Reason, message: str, part_id: str, reference_hash: str) -> InspectionResult:
+    """Return the answer for an image that never reached the inspector."""
+    return InspectionResult(Verdict.CANNOT_INSPECT, (reason,), message, part_id, reference_hash)
+
+
+class _Clock:
+    """Wall time per stage."""
+
+    def __init__(self) -> None:
+        self._times: list[StageTime] = []
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self._times.append(StageTime(name, 1000 * (time.perf_counter() - start)))
+
+    @property
+    def times(self) -> tuple[StageTime, ...]:
+        return tuple(self._times)
