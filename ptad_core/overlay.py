@@ -75,10 +75,10 @@ def draw_overlay(image_bgr: ColorImage, result: InspectionResult, camera: Camera
 
 def draw_outline(picture: ColorImage, coverage: FloatImage, color: Color = OUTLINE_COLOR) -> None:
     """Draw the line where a coverage of (H, W) passes 0.5, antialiased and placed finer than a pixel."""
-    thickness = max(1, round(picture.shape[1] / 640))
+    thickness = max(1, round(picture.shape[1] / 400))
     contours = subpixel_contours(coverage)
     fixed = [np.round(contour * (1 << _SUBPIXEL_BITS)).astype(np.int32) for contour in contours]
-    cv2.polylines(picture, fixed, True, (0, 0, 0), thickness + 2, cv2.LINE_AA, _SUBPIXEL_BITS)
+    cv2.polylines(picture, fixed, True, (0, 0, 0), thickness + 1, cv2.LINE_AA, _SUBPIXEL_BITS)
     cv2.polylines(picture, fixed, True, color, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
@@ -109,7 +109,7 @@ def draw_regions(picture: ColorImage, regions: tuple[AnomalyRegion, ...]) -> Non
 
 def _draw_label(picture: ColorImage, text: str, corner: tuple[int, int], opposite: tuple[int, int], color: Color,
                 scale: float) -> None:
-    size = 0.45 * scale
+    size = 0.5 * scale
     (width, height), _ = cv2.getTextSize(text, _FONT, size, max(1, round(scale)))
     pad = round(4 * scale)
     left = min(max(0, corner[0]), max(0, picture.shape[1] - width - 2 * pad))
@@ -146,9 +146,10 @@ def _draw_ambiguity(picture: ColorImage, result: InspectionResult, rendering: Re
     z = rendering.depth[ys, xs].astype(np.float64)
     points = np.stack([(xs - camera.cx) / camera.fx * z, (ys - camera.cy) / camera.fy * z, z], 1)
     seen = transform_points(invert(pose.T_camera_part), points)
-    middle, reach = np.median(seen, 0), 0.4 * float(np.linalg.norm(np.ptp(seen, 0)))
+    middle, reach = np.median(seen, 0), 0.28 * float(np.linalg.norm(np.ptp(seen, 0)))
     tips = np.vstack([middle, middle + reach * np.eye(3)])
-    for name, T_camera_part, weight in (("runner-up", pose.runner_up_T_camera_part, 1), ("pose", pose.T_camera_part, 3)):
+    poses = ("runner-up", pose.runner_up_T_camera_part, 1), ("pose", pose.T_camera_part, 2)
+    for name, T_camera_part, weight in poses:
         ends = transform_points(T_camera_part, tips)
         if ends[:, 2].min() <= 0:
             continue

@@ -88,10 +88,12 @@ def decode_camera(message: Any, rectified: bool = False) -> Camera:
     """Return the camera of a ``sensor_msgs/CameraInfo``: of its raw images (K, D), or of its rectified ones (P).
 
     Raises:
-        CameraError: if K is unusable, or the distortion model is unknown.
+        CameraError: if K or P is unusable, or the distortion model is unknown.
     """
     if rectified:
         P = np.asarray(message.p, dtype=np.float64).reshape(3, 4)
+        if abs(P[0, 3]) > 1e-9 or abs(P[1, 3]) > 1e-9:
+            raise CameraError(f"expected a P without offset (one camera, or the left of a pair), got P = {P.tolist()}")
         return Camera.from_K(P[:, :3], int(message.width), int(message.height))
     distortion = tuple(float(d) for d in message.d)
     model = message.distortion_model

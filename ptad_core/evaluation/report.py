@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import yaml
 
+from ptad_core.advice import NEXT_STEP
 from ptad_core.evaluation.bag_reader import Frame
 from ptad_core.evaluation.pictures import Picture, pictures_of
 from ptad_core.evaluation.report_page import page
@@ -121,7 +122,7 @@ def _verdict_card(verdicts: Counter[Verdict], reasons: Counter[tuple[Verdict, Re
 
 
 def _truth_card(rows: list[TruthRow]) -> str:
-    header = "".join(f'<th class="n">{verdict_words(verdict)}</th>' for verdict in _VERDICTS)
+    header = "".join(f'<th class="n">{verdict_words(verdict).split()[0]}</th>' for verdict in _VERDICTS)
     body = []
     for row in rows:
         cells = []
@@ -165,7 +166,9 @@ def _row(frame: Frame, result: InspectionResult, pictures: list[Picture], truth:
         f'<figure><img loading="lazy" alt="{picture.name} of frame {frame.index}" src="{_data_uri(picture.image_bgr)}">'
         f"<figcaption><b>{picture.name}</b> {_ramp(picture)}{html.escape(picture.caption)}</figcaption></figure>"
         for picture in pictures)
-    message = f'<div class="words">{html.escape(result.message)}</div>' if result.message else ""
+    advice = [NEXT_STEP[reason] for reason in result.reasons] if result.verdict is Verdict.CANNOT_INSPECT else []
+    words = "; ".join([result.message] * bool(result.message) + [f"→ {step}" for step in advice])
+    message = f'<div class="words">{html.escape(words)}</div>' if words else ""
     return (
         f'<article class="card frame is-{result.verdict.name}{" wrong" if wrong else ""}" id="f{frame.index}">'
         f'<div class="head"><span class="number">#{frame.index}</span>'

@@ -12,17 +12,17 @@ h1 { font-size:25px; margin:0 0 2px; letter-spacing:-.01em; } h2 { font-size:16p
   font-size:12px; }
 .card { background:var(--paper); border:1px solid var(--line); border-radius:10px; padding:16px 18px; }
 .loss { border-color:#e5b45d; background:#fff8ea; margin-bottom:16px; } .loss b { color:#8a5200; }
-.cards { display:grid; grid-template-columns:repeat(auto-fit,minmax(310px,1fr)); gap:16px; margin-bottom:16px; }
+.cards { display:grid; grid-template-columns:repeat(auto-fit,minmax(400px,1fr)); gap:16px; margin-bottom:16px; }
 .tallies { display:flex; gap:10px; margin-bottom:12px; }
-.tally { flex:1; border-radius:8px; color:#fff; padding:8px 12px; }
+.tally { flex:1; border-radius:8px; color:#fff; padding:8px 12px; white-space:nowrap; font-size:12.5px; }
 .tally b { display:block; font-size:25px; line-height:1.1; }
 .PASS { background:var(--pass); } .FAIL { background:var(--fail); } .CANNOT_INSPECT { background:var(--cannot); }
-table { border-collapse:collapse; width:100%; font-variant-numeric:tabular-nums; }
+table { border-collapse:collapse; width:100%; font-variant-numeric:tabular-nums; font-size:13px; }
 th { text-align:left; font-weight:600; color:var(--soft); font-size:12px; }
-td, th { padding:3px 10px 3px 0; border-bottom:1px solid var(--line); vertical-align:top; }
+td, th { white-space:nowrap; padding:3px 8px 3px 0; border-bottom:1px solid var(--line); vertical-align:top; }
 td.n, th.n { text-align:right; } tr:last-child td { border-bottom:0; }
 tr.total td { border-top:2px solid var(--line); font-weight:600; }
-td.zero { color:#b6bec8; } td.good { color:var(--pass); font-weight:600; } td.bad { color:var(--fail); font-weight:600; }
+td.zero { color:#b6bec8; } td.good, td.bad { color:var(--pass); font-weight:600; } td.bad { color:var(--fail); }
 .strip { display:flex; gap:2px; margin:0 0 16px; flex-wrap:wrap; }
 .strip a { flex:1 0 8px; max-width:40px; height:22px; border-radius:3px; outline-offset:1px; }
 .strip a.wrong { box-shadow:0 0 0 2px #fff inset, 0 0 0 2px #111; }
@@ -68,8 +68,9 @@ for (const button of buttons) button.onclick = () => {
 };
 const box = document.querySelector('dialog'), large = box.firstElementChild;
 document.addEventListener('click', event => {
-  if (event.target.matches('figure img')) { large.src = event.target.src; large.alt = event.target.alt; box.showModal(); }
-  else if (event.target === large || event.target === box) box.close();
+  const target = event.target;
+  if (target.matches('figure img')) { large.src = target.src; large.alt = target.alt; box.showModal(); }
+  else if (target === large || target === box) box.close();
 });
 """
 

@@ -136,7 +136,10 @@ def _chunk_records(content: bytes) -> tuple[list[tuple[int, bytes]], str]:
     while at + _RECORD_PREFIX.size <= len(data):
         opcode, length = _RECORD_PREFIX.unpack_from(data, at)
         at += _RECORD_PREFIX.size
+        if opcode not in (_SCHEMA, _CHANNEL, _MESSAGE):
+            return records, f"no readable record at its byte {at}"
         if at + length > len(data):
+            damage = damage or f"a record of {length} bytes does not fit in it"
             break
         records.append((opcode, data[at:at + length]))
         at += length
@@ -154,9 +157,11 @@ def _salvage_sqlite(path: Path, state_damage: Callable[[str], None]) -> Iterator
     # By row, not by the time index: rows lie in the order they were written, the index is what breaks first.
     query = ("SELECT topics.name, topics.type, messages.timestamp, messages.data FROM messages NOT INDEXED "
              "JOIN topics ON messages.topic_id = topics.id ORDER BY messages.id")
-    connection = sqlite3.connect(f"file:{path}?immutable=1", uri=True)
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?immutable=1", uri=True)
     read = 0
     try:
+        # SQLite refuses a file that is shorter than its header says, unless it is told to be used to damage.
+        connection.execute("PRAGMA writable_schema = ON")
         for row in connection.execute(query):
             yield RawMessage(*row)
             read += 1
