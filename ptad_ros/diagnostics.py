@@ -1,0 +1,129 @@
+"""What a node says about itself on /diagnostics: counts, times per stage, the last failure and what to do about it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+from ptad_core.advice import NEXT_STEP
+from ptad_core.types import InspectionResult, Reason, StageTime, Verdict
+
+_RECENT = 100
+_SILENT_AFTER_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Where the images of a node went; those that are neither done nor dropped wait or are under way."""
+
+    images: int
+    done: int
+    dropped: int
+
+    @property
+    def waiting(self) -> int:
+        return self.images - self.done - self.dropped
+
+
+class Health:
+    """Collects what happens to frames; the worker writes, the executor reads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._times: dict[str, deque[float]] = {}
+        self._verdicts: Counter[str] = Counter()
+        self._failure = ""
+        self._advice = ""
+        self._fault = ""
+        self._last_answer: Verdict | None = None
+        self._dropped_told = 0
+
+    def times(self, times: Iterable[StageTime]) -> None:
+        """Note how long stages took."""
+        with self._lock:
+            for t in times:
+                self._times.setdefault(t.stage, deque(maxlen=_RECENT)).append(t.ms)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Measure a stage."""
+        started = time.perf_counter()
+        yield
+        self.times([StageTime(stage, 1e3 * (time.perf_counter() - started))])
+
+    def result(self, result: InspectionResult) -> None:
+        """Note an answer."""
+        self.times(result.times)
+        self.answered(result.verdict, result.reasons, result.message)
+
+    def answered(self, verdict: Verdict | None, reasons: tuple[Reason, ...], message: str) -> None:
+        """Note what was answered to an image (None: a stage's result that is no verdict), and why."""
+        with self._lock:
+            self._last_answer = verdict
+            if verdict is not None:
+                self._verdicts[verdict.name] += 1
+            if verdict is Verdict.CANNOT_INSPECT and reasons:
+                self._failure = f"{', '.join(r.name for r in reasons)}: {message}"
+                self._advice = NEXT_STEP[reasons[0]]
+            if Reason.INTERNAL_ERROR not in reasons:
+                self._fault = ""
+
+    def fault(self, message: str) -> None:
+        """Note an internal error; it is shown as an error until a frame is answered without one."""
+        with self._lock:
+            self._fault = message
+
+    def recovered(self) -> None:
+        """Note that the node starts anew: what failed before is no fault any more."""
+        with self._lock:
+            self._fault = ""
+
+    def status(self, name: str, hardware_id: str, state: str, counts: Counts, image_topic: str, publishers: int,
+               last_image_s: float) -> DiagnosticStatus:
+        """Return the state of things as a diagnostics message.
+
+        Args:
+            name: of the node.
+            hardware_id: what is inspected.
+            state: lifecycle state.
+            counts: of images.
+            image_topic: where images are expected.
+            publishers: how many publish there.
+            last_image_s: when the last one came, by the monotonic clock.
+        """
+        with self._lock:
+            level, summary = self._level(state, counts, image_topic, publishers, last_image_s)
+            self._dropped_told = counts.dropped
+            values = {
+                "state": state, "frames in": counts.images, "frames done": counts.done,
+                "frames dropped": counts.dropped, "frames waiting": counts.waiting,
+                **{f"verdict {verdict}": n for verdict, n in sorted(self._verdicts.items())},
+                **{f"{stage} ms (p50 / p95)": f"{np.median(ms):.1f} / {np.percentile(ms, 95):.1f}"
+                   for stage, ms in self._times.items()},
+                "last failure": self._failure, "what to do": self._advice}
+        return DiagnosticStatus(level=level, name=name, message=summary, hardware_id=hardware_id,
+                                values=[KeyValue(key=k, value=str(v)) for k, v in values.items()])
+
+    def _level(self, state: str, counts: Counts, image_topic: str, publishers: int,
+               last_image_s: float) -> tuple[bytes, str]:
+        if self._fault:
+            return DiagnosticStatus.ERROR, f"internal error: {self._fault}"
+        if state != "active":
+            return DiagnosticStatus.WARN, f"node is {state}: it answers no images"
+        silent_s = time.monotonic() - last_image_s
+        if silent_s > _SILENT_AFTER_S:
+            why = f"{publishers} publisher(s), check the camera" if publishers else "nobody publishes it"
+            return DiagnosticStatus.WARN, f"no image on {image_topic} for {silent_s:.0f} s; {why}"
+        if self._last_answer is Verdict.CANNOT_INSPECT:
+            return DiagnosticStatus.WARN, f"cannot inspect: {self._failure}"
+        if counts.dropped > self._dropped_told:
+            return DiagnosticStatus.WARN, (f"images come faster than they are inspected: "
+                                           f"{counts.dropped - self._dropped_told} dropped lately")
+        return DiagnosticStatus.OK, "inspecting"

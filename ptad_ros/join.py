@@ -1,0 +1,135 @@
+"""Puts together what belongs to one frame: messages of one stamp, and the CameraInfo that holds for it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+
+IMAGE = "image"
+
+
+@dataclass(slots=True)
+class JoinedFrame:
+    """The messages of one image's stamp.
+
+    Attributes:
+        parts: by name; ``parts["image"]`` is always there.
+        info: the CameraInfo, None where none is known for this camera.
+        missing: names of the parts that did not come in time.
+    """
+
+    stamp_ns: int
+    frame_id: str
+    parts: dict[str, Any]
+    info: Any = None
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Pending:
+    frame_id: str
+    since_s: float
+    parts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Infos:
+    """CameraInfo of one camera frame: the last few by stamp. One that came only once is latched and always holds."""
+
+    by_stamp: OrderedDict[int, Any] = field(default_factory=OrderedDict)
+
+    def add(self, stamp_ns: int, info: Any) -> None:
+        self.by_stamp[stamp_ns] = info
+        while len(self.by_stamp) > 30:
+            self.by_stamp.popitem(last=False)
+
+    def choose(self, stamp_ns: int, waited_enough: bool) -> Any:
+        """Return the info that holds at a stamp; None where a better one may still come."""
+        if stamp_ns in self.by_stamp:
+            return self.by_stamp[stamp_ns]
+        newest_ns = next(reversed(self.by_stamp))
+        published_once = len(self.by_stamp) == 1
+        passed_by = newest_ns > stamp_ns
+        return self.by_stamp[newest_ns] if published_once or passed_by or waited_enough else None
+
+
+class FrameJoin:
+    """Joins by exact stamp. Not thread-safe: it belongs to the executor's thread.
+
+    Args:
+        parts: names of what makes up a frame besides the CameraInfo; "image" is one of them.
+        capacity: frames that may wait; beyond that the oldest is dropped.
+
+    Attributes:
+        dropped: images given up for newer ones: the stages before had skipped them, or too many waited.
+    """
+
+    def __init__(self, parts: tuple[str, ...] = (IMAGE,), capacity: int = 30) -> None:
+        assert IMAGE in parts
+        self._parts = parts
+        self._capacity = capacity
+        self._pending: dict[int, _Pending] = {}
+        self._infos: dict[str, _Infos] = {}
+        self.dropped = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many frames wait for something."""
+        return len(self._pending)
+
+    @property
+    def has_info(self) -> bool:
+        """Whether any CameraInfo has come."""
+        return bool(self._infos)
+
+    def add(self, part: str, stamp_ns: int, frame_id: str, message: Any, now_s: float) -> None:
+        """Take a message of a frame."""
+        pending = self._pending.setdefault(stamp_ns, _Pending(frame_id, now_s))
+        if part == IMAGE:
+            self.dropped += IMAGE in pending.parts  # two images of one stamp: the later one counts
+            pending.frame_id, pending.since_s = frame_id, now_s
+        pending.parts[part] = message
+        while len(self._pending) > self._capacity:
+            self._drop(min(self._pending))
+
+    def add_info(self, stamp_ns: int, frame_id: str, info: Any) -> None:
+        """Take a CameraInfo."""
+        self._infos.setdefault(frame_id, _Infos()).add(stamp_ns, info)
+
+    def take(self, now_s: float, info_timeout_s: float, stage_timeout_s: float) -> list[JoinedFrame]:
+        """Return the frames that are complete, or have waited long enough; oldest first."""
+        ready = []
+        for stamp_ns in sorted(self._pending):
+            pending = self._pending[stamp_ns]
+            waited_s = now_s - pending.since_s
+            missing = tuple(p for p in self._parts if p not in pending.parts)
+            if missing and waited_s < stage_timeout_s:
+                continue
+            if IMAGE in missing:
+                del self._pending[stamp_ns]  # results for an image that never came: nothing to answer for
+                continue
+            infos = self._infos.get(pending.frame_id)
+            info = infos.choose(stamp_ns, waited_s >= info_timeout_s) if infos else None
+            if info is None and waited_s < info_timeout_s:
+                continue
+            del self._pending[stamp_ns]
+            ready.append(JoinedFrame(stamp_ns, pending.frame_id, pending.parts, info, missing))
+        if ready and len(self._parts) > 1:
+            # Stages answer in order: where a later frame is complete, what an earlier one lacks will not come.
+            newest_complete_ns = max((f.stamp_ns for f in ready if not f.missing), default=0)
+            for stamp_ns in [s for s in self._pending if s < newest_complete_ns]:
+                self._drop(stamp_ns)
+        return ready
+
+    def clear(self) -> None:
+        """Forget all that waits (time jumped); the cameras' CameraInfo stays as if published once."""
+        for stamp_ns in list(self._pending):
+            self._drop(stamp_ns)
+        for infos in self._infos.values():
+            while len(infos.by_stamp) > 1:
+                infos.by_stamp.popitem(last=False)
+
+    def _drop(self, stamp_ns: int) -> None:
+        if IMAGE in self._pending.pop(stamp_ns).parts:
+            self.dropped += 1

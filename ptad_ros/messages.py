@@ -1,0 +1,145 @@
+"""Results of the core as ``ptad_msgs``, and back where a node reads them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import Point, Pose, PoseWithCovariance, Quaternion, TransformStamped, Vector3
+from numpy.typing import NDArray
+from ptad_msgs import msg
+from std_msgs.msg import Header
+
+from ptad_core import types as core
+from ptad_core.camera import Camera
+from ptad_core.errors import ImageError
+from ptad_core.frames import from_quaternion, to_quaternion
+from ptad_core.types import FloatArray
+from ptad_ros.images import mask_of
+
+NO_POSE = Pose(position=Point(x=np.nan, y=np.nan, z=np.nan), orientation=Quaternion(w=np.nan))
+"""What is sent where no pose was found: nobody can take it for a pose."""
+
+
+def pose_message(T_a_b: FloatArray) -> Pose:
+    """Return a (4, 4) transform as a pose of b in a."""
+    x, y, z = T_a_b[:3, 3].tolist()
+    qx, qy, qz, qw = to_quaternion(T_a_b).tolist()
+    return Pose(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
+
+
+def transform_of(pose: Any) -> FloatArray:
+    """Return the (4, 4) transform of a pose message."""
+    p, q = pose.position, pose.orientation
+    return from_quaternion(np.array([p.x, p.y, p.z]), np.array([q.x, q.y, q.z, q.w]))
+
+
+def transform_message(T_a_b: FloatArray, header: Header, child: str) -> TransformStamped:
+    """Return a (4, 4) transform for /tf; the header names frame a."""
+    pose = pose_message(T_a_b)
+    message = TransformStamped(header=header, child_frame_id=child)
+    message.transform.translation = _vector(T_a_b[:3, 3])
+    message.transform.rotation = pose.orientation
+    return message
+
+
+def aligned_pose_message(alignment: core.Alignment, header: Header, part_id: str,
+                         reference_hash: str) -> msg.AlignedPose:
+    """Return an alignment as a message; without a pose it carries the reasons and NaN."""
+    message = msg.AlignedPose(
+        header=header, part_id=part_id, reference_hash=reference_hash, trusted=alignment.trusted,
+        reasons=_reasons(alignment.reasons), message=alignment.message)
+    pose = alignment.pose
+    if pose is None:
+        message.pose = PoseWithCovariance(pose=NO_POSE, covariance=np.full(36, np.nan))
+        message.residual_px = message.seed_offset_deg = message.seed_offset_m = float("nan")
+        message.seed_source = core.SeedSource.NONE.value
+        return message
+    message.pose = PoseWithCovariance(pose=pose_message(pose.T_camera_part), covariance=pose.covariance.ravel())
+    message.mask_iou = float(pose.mask_iou)
+    message.residual_px = float(pose.residual_px)
+    message.seed_source = pose.seed_source.value
+    message.seed_offset_deg = float(pose.seed_offset_deg)
+    message.seed_offset_m = float(pose.seed_offset_m)
+    message.runner_up_margin = float(pose.runner_up_margin)
+    if pose.runner_up_T_camera_part is not None:
+        message.has_runner_up = True
+        message.runner_up = pose_message(pose.runner_up_T_camera_part)
+    message.ambiguous = bool(pose.ambiguous)
+    message.converged = bool(pose.converged)
+    return message
+
+
+def alignment_of(message: Any) -> core.Alignment:
+    """Return the alignment that a message carries."""
+    reasons = tuple(core.Reason(r) for r in message.reasons)
+    if np.isnan(message.pose.pose.position.x):
+        return core.Alignment(None, reasons, message.message)
+    pose = core.AlignedPose(
+        T_camera_part=transform_of(message.pose.pose),
+        covariance=np.array(message.pose.covariance, dtype=np.float64).reshape(6, 6),
+        mask_iou=message.mask_iou, residual_px=message.residual_px, seed_source=core.SeedSource(message.seed_source),
+        runner_up_margin=message.runner_up_margin,
+        runner_up_T_camera_part=transform_of(message.runner_up) if message.has_runner_up else None,
+        ambiguous=message.ambiguous, converged=message.converged, seed_offset_deg=message.seed_offset_deg,
+        seed_offset_m=message.seed_offset_m)
+    return core.Alignment(pose, reasons, message.message)
+
+
+def mask_status_message(segmentation: core.Segmentation, header: Header) -> msg.MaskStatus:
+    """Return what is known of a mask besides its pixels."""
+    box = segmentation.box_px or core.Box(0, 0, 0, 0)
+    return msg.MaskStatus(
+        header=header, method=segmentation.method, confidence=float(segmentation.confidence), box_x=int(box.x),
+        box_y=int(box.y), box_width=int(box.width), box_height=int(box.height),
+        area_px=int(np.count_nonzero(segmentation.mask)), reasons=_reasons(segmentation.reasons),
+        message=segmentation.message)
+
+
+def segmentation_of(mask: Any, status: Any, camera: Camera) -> core.Segmentation:
+    """Return the segmentation that a mask message and its status carry.
+
+    Raises:
+        ImageError: if the mask is no image of the camera's size.
+    """
+    pixels = mask_of(mask)
+    reasons = tuple(core.Reason(r) for r in status.reasons)
+    if pixels.shape != (camera.height, camera.width) and not reasons:
+        raise ImageError(f"expected a mask of {camera.width}x{camera.height} as the image has, got "
+                         f"{pixels.shape[1]}x{pixels.shape[0]}")
+    box = core.Box(status.box_x, status.box_y, status.box_width, status.box_height) if status.box_width else None
+    return core.Segmentation(pixels, status.method, status.confidence, box, reasons, status.message)
+
+
+def result_message(result: core.InspectionResult, header: Header) -> msg.InspectionResult:
+    """Return the answer for one image as a message."""
+    detection = result.detection
+    message = msg.InspectionResult(
+        header=header, verdict=int(result.verdict), reasons=_reasons(result.reasons), message=result.message,
+        part_id=result.part_id, reference_hash=result.reference_hash,
+        score=float("nan") if detection is None else float(detection.score),
+        threshold=float("nan") if detection is None else float(detection.threshold),
+        regions=[region_message(r) for r in detection.regions] if detection else [],
+        times=[msg.StageTime(stage=t.stage, ms=float(t.ms)) for t in result.times])
+    if result.alignment is not None and result.pose is not None:
+        message.has_pose = True
+        message.pose = aligned_pose_message(result.alignment, header, result.part_id, result.reference_hash)
+    return message
+
+
+def region_message(region: core.AnomalyRegion) -> msg.AnomalyRegion:
+    """Return one deviation as a message."""
+    box = region.box_px
+    return msg.AnomalyRegion(
+        x=int(box.x), y=int(box.y), width=int(box.width), height=int(box.height), area_px=int(region.area_px),
+        kind=int(region.kind), score=float(region.score), size_mm=float(region.size_mm),
+        centroid=Point(**dict(zip("xyz", map(float, region.centroid_part_m), strict=True))),
+        extent=_vector(region.extent_part_m), normal=_vector(region.normal_part))
+
+
+def _vector(v: NDArray[np.float64]) -> Vector3:
+    return Vector3(x=float(v[0]), y=float(v[1]), z=float(v[2]))
+
+
+def _reasons(reasons: tuple[core.Reason, ...]) -> list[int]:
+    return [int(r) for r in reasons]

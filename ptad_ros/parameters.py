@@ -1,0 +1,133 @@
+"""ROS parameters declared from the core's configuration dataclasses: one source of defaults, ranges and meaning."""
+
+from __future__ import annotations
+
+import sys
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from ptad_core.config import CellConfig, Limits, check, default_of, from_dict, limits_of, setting
+from ptad_core.errors import ConfigError
+
+_ROS_OWN = ("use_sim_time", "qos_overrides.", "start_type_description_service")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig(CellConfig):
+    """A cell's configuration, and how the node that runs it behaves."""
+
+    autostart: bool = setting(True, "configure and activate at start; false leaves that to a lifecycle manager",
+                              mutable=False)
+    device: str = setting("auto", "where the heavy stages run; auto takes the best there is", choices=("auto", "cpu"),
+                          mutable=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One leaf of the configuration tree, by its dotted name."""
+
+    name: str
+    hint: Any
+    default: Any
+    limits: Limits
+
+
+def settings(cls: type = NodeConfig, prefix: str = "") -> Iterator[Setting]:
+    """Yield every setting of a configuration class, sections flattened to dotted names."""
+    hints = typing.get_type_hints(cls)
+    for f in fields(cls):
+        if is_dataclass(hints[f.name]):
+            yield from settings(hints[f.name], f"{prefix}{f.name}.")
+        else:
+            limits = limits_of(f)
+            assert limits is not None, f"{prefix}{f.name} has no description"
+            yield Setting(f"{prefix}{f.name}", hints[f.name], default_of(f), limits)
+
+
+class NodeParameters:
+    """The parameters of one node, and the configuration that they amount to.
+
+    Settings that are not mutable can be changed only while ``locked`` is false: before the node is configured.
+
+    Attributes:
+        config: what holds now; a new object after each change, so a reference to it is a snapshot.
+        locked: whether the immutable settings are in use.
+
+    Raises:
+        ConfigError: if a parameter given at start is unknown, of the wrong type or out of range.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._settings = {s.name: s for s in settings()}
+        self.locked = False
+        given = node._parameter_overrides  # noqa: SLF001 - rclpy shows parameters that nobody declared nowhere else
+        unknown = sorted(n for n in given if n not in self._settings and not n.startswith(_ROS_OWN))
+        if unknown:
+            raise ConfigError(f"unknown parameter {unknown[0]}; known: {', '.join(sorted(self._settings))}")
+        for s in self._settings.values():
+            # Overrides are applied here and not by rclpy, which refuses `tolerance_mm: 3` for not being 3.0.
+            value = check(s.name, given[s.name].value, s.hint, s.limits) if s.name in given else s.default
+            node.declare_parameter(s.name, _plain(value), _descriptor(s), ignore_override=True)
+        self.config = self._snapshot()
+        node.add_on_set_parameters_callback(self._validate)
+        node.add_post_set_parameters_callback(self._adopt)
+
+    def _snapshot(self) -> NodeConfig:
+        nested: dict[str, Any] = {}
+        for name in self._settings:
+            *sections, leaf = name.split(".")
+            section = nested
+            for part in sections:
+                section = section.setdefault(part, {})
+            section[leaf] = self._node.get_parameter(name).value
+        return from_dict(NodeConfig, nested)
+
+    def _validate(self, changes: list[Parameter]) -> SetParametersResult:
+        try:
+            for change in changes:
+                if change.name in self._settings:
+                    self._check(self._settings[change.name], change.value)
+        except ConfigError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _check(self, s: Setting, value: Any) -> None:
+        if self.locked and not s.limits.mutable:
+            raise ConfigError(f"{s.name}: cannot change while the node is configured; deactivate it and clean it up "
+                              "first (ros2 lifecycle set ... cleanup), then set, configure and activate")
+        check(s.name, value, s.hint, s.limits)
+
+    def _adopt(self, changes: list[Parameter]) -> None:
+        if any(change.name in self._settings for change in changes):
+            self.config = self._snapshot()
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _descriptor(s: Setting) -> ParameterDescriptor:
+    limits = s.limits
+    constraints = []
+    if limits.choices:
+        constraints.append("one of " + ", ".join(map(repr, limits.choices)))
+    if not limits.mutable:
+        constraints.append("changes only while the node is unconfigured")
+    descriptor = ParameterDescriptor(description=limits.description, additional_constraints="; ".join(constraints))
+    bounded = limits.minimum is not None or limits.maximum is not None
+    if bounded and s.hint is int:
+        low = -(2**63) if limits.minimum is None else int(limits.minimum)
+        high = 2**63 - 1 if limits.maximum is None else int(limits.maximum)
+        descriptor.integer_range = [IntegerRange(from_value=low, to_value=high)]
+    elif bounded and s.hint is float:
+        low_f = -sys.float_info.max if limits.minimum is None else float(limits.minimum)
+        high_f = sys.float_info.max if limits.maximum is None else float(limits.maximum)
+        descriptor.floating_point_range = [FloatingPointRange(from_value=low_f, to_value=high_f)]
+    return descriptor

@@ -1,0 +1,229 @@
+"""What all nodes have in common: lifecycle, inputs, the worker, diagnostics. A stage's own file reads as its inputs,
+its one call into the core, and its outputs.
+"""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from std_msgs.msg import Header
+from std_srvs.srv import Trigger
+
+from ptad_core.camera import Camera
+from ptad_core.config import InspectorConfig, PartConfig, ReferenceConfig
+from ptad_core.errors import PtadError
+from ptad_core.inspector import Inspector
+from ptad_core.reference import Reference, build_reference
+from ptad_core.types import ColorImage, PoseSeed, Reason, Verdict
+from ptad_ros.diagnostics import Counts, Health
+from ptad_ros.images import FrameError, decode_frame
+from ptad_ros.inputs import FrameInputs, Job
+from ptad_ros.join import IMAGE, JoinedFrame
+from ptad_ros.parameters import NodeConfig, NodeParameters
+from ptad_ros.worker import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What a stage works on: a rectified picture with its camera, a seed, and the messages of the stages before."""
+
+    header: Header
+    image: ColorImage
+    camera: Camera
+    seed: PoseSeed | None
+    parts: dict[str, Any]
+
+
+class StageNode(LifecycleNode):
+    """A node that answers every image.
+
+    Subclasses say what they read from the stages before, make their outputs, and implement ``process`` and
+    ``refuse``; these two run in the worker's thread, where the inspector lives.
+    """
+
+    stage_topics: ClassVar[dict[str, type]] = {}
+    """Topic -> message type of what the stages before publish for each image."""
+    wants_seed: ClassVar[bool] = True
+    """Whether the stage uses a nominal pose from TF."""
+
+    def __init__(self, name: str, load: Callable[[PartConfig, ReferenceConfig], Reference] = build_reference,
+                 inspector: Callable[[Reference, InspectorConfig], Inspector] = Inspector, **kwargs: Any) -> None:
+        super().__init__(name, **kwargs)
+        self._load, self._make_inspector = load, inspector
+        self._node_parameters = NodeParameters(self)
+        self._inspector: Inspector | None = None
+        self._built_from: NodeConfig | None = None
+        self._reset_wanted = threading.Event()
+        self._worker: Worker[Job] = Worker(self._work, self._work_failed)
+        self._inputs = FrameInputs(self, self.stage_topics, self.wants_seed, lambda: self.config, self._worker.submit,
+                                   self._reset_wanted.set)
+        self.health = Health()
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.create_timer(self.config.output.diagnostics_period_s, self._publish_diagnostics,
+                          clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_service(Trigger, "~/reset", self._serve_reset)
+
+    # --- for the stages -------------------------------------------------------------------------------------------
+
+    def make_outputs(self) -> None:
+        """Create the publishers (configure)."""
+        raise NotImplementedError
+
+    def close_outputs(self) -> None:
+        """Take the publishers down (cleanup)."""
+        raise NotImplementedError
+
+    def publish_latched(self, inspector: Inspector) -> None:
+        """Publish what does not change from image to image (activate)."""
+
+    def process(self, inspector: Inspector, frame: Frame) -> None:
+        """Do the stage's work on a frame, publish it, and tell ``health``."""
+        raise NotImplementedError
+
+    def refuse(self, joined: JoinedFrame, reason: Reason, message: str) -> None:
+        """Publish that a frame could not be worked on."""
+        raise NotImplementedError
+
+    @property
+    def config(self) -> NodeConfig:
+        """What holds now; take it once a frame."""
+        return self._node_parameters.config
+
+    @property
+    def part_id(self) -> str:
+        """Name of the part, as far as it is known."""
+        return self._inspector.reference.part_id if self._inspector else self.config.part.id
+
+    @property
+    def reference_hash(self) -> str:
+        """Which reference the results stand on; '' without one."""
+        return self._inspector.reference.hash if self._inspector else ""
+
+    # --- lifecycle ------------------------------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the reference and create the publishers."""
+        config = self.config
+        try:
+            reference = self._load(config.part, config.reference) if config.part.cad else None
+            self._inspector = self._make_inspector(reference, config) if reference else None
+        except Exception as error:  # noqa: BLE001 - rclpy would swallow it without a word
+            text = str(error) if isinstance(error, PtadError) else traceback.format_exc()
+            self.get_logger().error(f"cannot load the part: {text}")
+            self.health.fault(f"cannot load the part: {error}")
+            return TransitionCallbackReturn.FAILURE
+        self._built_from = config
+        self._node_parameters.locked = True
+        self.make_outputs()
+        for warning in reference.warnings if reference else ("part.cad is not set: every image will be refused",):
+            self.get_logger().warning(warning)
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Start to work and to listen."""
+        result = super().on_activate(state)
+        self.health.recovered()
+        self._worker.start()
+        self._inputs.open()
+        if self._inspector is not None:
+            self.publish_latched(self._inspector)
+        self.get_logger().info(f"inspecting {self.part_id or 'nothing'}, images from {self._inputs.image_topic}")
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop to listen, let the image under way end."""
+        self.stop()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of the reference and the publishers; the part may be changed now."""
+        result = super().on_cleanup(state)
+        self.close_outputs()
+        self._inspector = None
+        self._node_parameters.locked = False
+        return result
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop whatever runs."""
+        self.stop()
+        return super().on_shutdown(state)
+
+    def stop(self) -> None:
+        """Stop to listen and to work; no effect where nothing runs."""
+        self._inputs.close()
+        self._reset_wanted.set()
+        if not self._worker.stop():
+            self.get_logger().error("the worker did not end in time")
+
+    # --- the worker's thread --------------------------------------------------------------------------------------
+
+    def _work(self, job: Job) -> None:
+        joined = job.joined
+        inspector = self._current_inspector()
+        if job.failure is not None:
+            self._refuse(joined, *job.failure)
+            return
+        if inspector is None:
+            self._refuse(joined, Reason.NO_REFERENCE, "no part is loaded: part.cad is not set")
+            return
+        message = joined.parts[IMAGE]
+        try:
+            image, camera = decode_frame(message, joined.info, self.config.input.rectified)
+        except FrameError as error:
+            self._refuse(joined, error.reason, str(error))
+            return
+        self.process(inspector, Frame(message.header, image, camera, job.seed, joined.parts))
+
+    def _current_inspector(self) -> Inspector | None:
+        """Return the inspector with what holds now: parameters may have changed, time may have jumped."""
+        config = self.config
+        if self._inspector is not None and config is not self._built_from:
+            self._inspector = self._make_inspector(self._inspector.reference, config)
+            self._built_from = config
+        if self._reset_wanted.is_set():
+            self._reset_wanted.clear()
+            if self._inspector is not None:
+                self._inspector.reset()
+        return self._inspector
+
+    def _refuse(self, joined: JoinedFrame, reason: Reason, message: str) -> None:
+        self.health.answered(Verdict.CANNOT_INSPECT, (reason,), message)
+        self.refuse(joined, reason, message)
+
+    def _work_failed(self, job: Job, error: BaseException) -> None:
+        text = f"{type(error).__name__}: {error}"
+        self.get_logger().error(f"an image failed: {''.join(traceback.format_exception(error))}",
+                                throttle_duration_sec=10.0)
+        self.health.fault(text)
+        self._refuse(job.joined, Reason.INTERNAL_ERROR, text)
+
+    # --- what is said of it ---------------------------------------------------------------------------------------
+
+    @property
+    def counts(self) -> Counts:
+        """Where the images went."""
+        return Counts(self._inputs.images, self._worker.done, self._inputs.dropped + self._worker.dropped)
+
+    def _publish_diagnostics(self) -> None:
+        if self._worker.revive():
+            self.health.fault("the worker had died and was started again")
+        topic = self._inputs.image_topic
+        status = self.health.status(
+            self.get_fully_qualified_name(), self.part_id, self._state_machine.current_state[1], self.counts, topic,
+            self.count_publishers(topic), self._inputs.last_image_s)
+        self._diagnostics.publish(DiagnosticArray(header=Header(stamp=self.get_clock().now().to_msg()),
+                                                  status=[status]))
+
+    def _serve_reset(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._inputs.forget()
+        self._reset_wanted.set()
+        response.success, response.message = True, "forgot transforms, tracked pose and waiting images"
+        return response
