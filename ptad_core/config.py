@@ -6,6 +6,7 @@ values out of range by name; ``to_dict`` writes down what was resolved.
 
 from __future__ import annotations
 
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -47,7 +48,7 @@ class PartConfig:
     unit: str = setting("", "unit of the CAD file; has no default on purpose", mutable=False,
                         choices=("", *UNITS_IN_METRES))
     symmetry: str = setting(
-        "", "symmetries that make poses equal for this part: '' detects none, 'axis=z order=4' a discrete one, "
+        "", "symmetries that make poses equal for this part: '' is none, 'axis=z order=4' a discrete one, "
         "'axis=z order=inf' a continuous one; several separated by ';'", mutable=False)
 
 
@@ -92,7 +93,8 @@ class PoseConfig:
     max_iterations: int = setting(12, "steps of the mask refinement", minimum=1, maximum=100)
     track: bool = setting(True, "use the last trusted pose as a seed where no TF seed is given")
     search_when_seed_fails: bool = setting(True, "search blind when no trusted pose is found from the seed")
-    seed_sigma_deg: float = setting(5.0, "how far a TF seed may be off: rotation, one sigma", minimum=0.0, maximum=180.0)
+    seed_sigma_deg: float = setting(5.0, "how far a TF seed may be off: rotation, one sigma", minimum=0.0,
+                                    maximum=180.0)
     seed_sigma_m: float = setting(0.01, "how far a TF seed may be off: translation, one sigma", minimum=0.0)
     min_outline_share: float = setting(0.7, "share of the outline (the picture's or the CAD's, whichever is larger) "
                                        "that the other must explain; a wrong part explains little of either",
@@ -228,7 +230,7 @@ def check(name: str, value: Any, hint: Any, limits: Limits | None) -> Any:
             raise ConfigError(f"{name}: expected at least {limits.minimum:g}, got {number!r}")
         if limits.maximum is not None and number > limits.maximum:
             raise ConfigError(f"{name}: expected at most {limits.maximum:g}, got {number!r}")
-        if number != number:
+        if math.isnan(number):
             raise ConfigError(f"{name}: expected a number, got NaN")
     return value
 

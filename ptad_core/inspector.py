@@ -133,8 +133,8 @@ class Inspector:
             verdict = Verdict.FAIL
             reasons = tuple(dict.fromkeys(REASON_OF_KIND[r.kind] for r in bad))
             worst = bad[0]
-            words = (f"{len(bad)} region{'s' if len(bad) > 1 else ''} out of tolerance, the worst {worst.kind.name.lower()} "
-                     f"by {worst.size_mm:.1f} mm")
+            count = f"{len(bad)} regions" if len(bad) > 1 else "1 region"
+            words = f"{count} out of tolerance, the worst {worst.kind.name.lower()} by {worst.size_mm:.1f} mm"
         else:
             verdict, reasons, words = Verdict.PASS, (), ""
         return InspectionResult(verdict, reasons, words, self.reference.part_id, self.reference.hash,

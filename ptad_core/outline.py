@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from ptad_core.filters import blur
 from ptad_core.types import FloatArray, FloatImage
 
 
@@ -37,9 +37,9 @@ class Outline:
 
 def find_outline(mask: FloatImage) -> Outline:
     """Return where a (H, W) float mask crosses 0.5 between neighbouring pixels; the image border is no outline."""
-    smooth = cv2.GaussianBlur(mask, (0, 0), 1.0, borderType=cv2.BORDER_REPLICATE)
+    smooth = blur(mask, 1.0)
     out = np.empty((2 * mask.size, 4), dtype=np.float64) if mask.size < 1 << 16 else np.empty((1 << 18, 4))
-    count = _crossings(np.ascontiguousarray(mask, dtype=np.float32), np.asarray(smooth, dtype=np.float32), out)
+    count = _crossings(np.ascontiguousarray(mask, dtype=np.float32), smooth, out)
     return Outline(out[:count, :2].copy(), out[:count, 2:].copy())
 
 

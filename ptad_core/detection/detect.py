@@ -40,10 +40,10 @@ def detect(image_bgr: ColorImage, camera: Camera, segmentation: Segmentation, po
     if window is None or segmentation.box_px is None:
         return Detection(empty, 0.0, THRESHOLD, (), (Reason.OUT_OF_VIEW,), "the aligned part is not in the image")
     size = window.camera.width
-    ask = (window.origin[0], window.origin[1], window.scale, size)
+    x, y = float(window.origin[0]), float(window.origin[1])
     rendered = window.rendering.mask >= 0.5
-    seen = resample(segmentation.mask.astype(np.float32), *ask) > 0.5
-    inside_image = resample(np.ones((camera.height, camera.width), np.float32), *ask) > 0.5
+    seen = resample(segmentation.mask.astype(np.float32), x, y, window.scale, size) > 0.5
+    inside_image = resample(np.ones((camera.height, camera.width), np.float32), x, y, window.scale, size) > 0.5
     # Judged at the window's resolution, which may be coarser than the image's.
     least_px = max(config.min_tolerance_px * window.scale, 1.5)
     deviation = outline_deviation(rendered, window.rendering.depth, seen, window.camera.fx, config.tolerance_mm,
@@ -93,8 +93,9 @@ def _window(camera: Camera, segmentation: Segmentation, pose: AlignedPose, refer
 
 
 def _crop_colour(image_bgr: ColorImage, window: Window) -> ColorImage:
-    size = window.camera.width
-    channels = [resample(image_bgr[..., k].astype(np.float32), *window.origin, window.scale, size) for k in range(3)]
+    x, y = window.origin
+    channels = [resample(image_bgr[..., k].astype(np.float32), x, y, window.scale, window.camera.width)
+                for k in range(3)]
     return np.stack(channels, axis=-1).clip(0, 255).astype(np.uint8)
 
 

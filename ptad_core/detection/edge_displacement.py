@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptad_core.config import DetectionConfig
+from ptad_core.filters import blur, distance_to, sample
 from ptad_core.segmentation.mask import to_lab
 from ptad_core.types import ColorImage, FloatArray, FloatImage, MaskImage, Rendering
 
@@ -49,13 +50,12 @@ def displaced_edges(image_bgr: ColorImage, rendering: Rendering, seen: MaskImage
     out = DisplacedEdges(np.zeros(seen.shape, np.float32), np.zeros(seen.shape, np.float32))
     edges, direction = inner_edges(rendering, diameter_m)
     solid = (rendering.mask >= 0.5) & seen
-    depth_inside = cv2.distanceTransform(solid.astype(np.uint8), cv2.DIST_L2, 5)
-    edges &= depth_inside > CLEARANCE_PX
+    edges &= distance_to(~solid) > CLEARANCE_PX
     if not edges.any():
         return out
     gradient = _gradient(image_bgr)
     # Another CAD edge or the outline at an offset explains an image edge there.
-    explained = cv2.distanceTransform((~(edges | ~solid)).astype(np.uint8), cv2.DIST_L2, 5)
+    explained = distance_to(edges | ~solid)
     offsets = np.arange(-config.edge_search_px, config.edge_search_px + 1)
     count, labels = cv2.connectedComponents(edges.astype(np.uint8), connectivity=8)
     for label in range(1, count):
@@ -63,11 +63,11 @@ def displaced_edges(image_bgr: ColorImage, rendering: Rendering, seen: MaskImage
         for part in _stretches(rows, cols, config.edge_min_length_px):
             offset = _common_offset(rows[part], cols[part], direction, gradient, explained, offsets, least_px)
             if abs(offset) > least_px:
-                stroke = np.zeros(seen.shape, np.uint8)
-                stroke[rows[part], cols[part]] = 1
-                stroke = cv2.dilate(stroke, np.ones((3, 3), np.uint8))
-                out.relative[stroke > 0] = abs(offset) / least_px
-                out.offset_px[stroke > 0] = abs(offset)
+                line = np.zeros(seen.shape, dtype=bool)
+                line[rows[part], cols[part]] = True
+                stroke = distance_to(line) < 2
+                out.relative[stroke] = abs(offset) / least_px
+                out.offset_px[stroke] = abs(offset)
     return out
 
 
@@ -89,25 +89,25 @@ def inner_edges(rendering: Rendering, diameter_m: float) -> tuple[MaskImage, Flo
         turn = 1 - (normals[tuple(a)] * normals[tuple(b)]).sum(-1)
         crease = turn / (1 - np.cos(np.radians(CREASE_DEG)))
         strength[tuple(m)] = np.maximum(strength[tuple(m)], np.where(both, np.maximum(step, crease), 0))
-    smooth = np.asarray(cv2.GaussianBlur(np.minimum(strength, 3.0), (0, 0), 1.0), dtype=np.float32)
-    gy, gx = np.gradient(smooth)
-    hessian = [np.asarray(cv2.GaussianBlur(h, (0, 0), 1.5)) for h in (gx * gx, gx * gy, gy * gy)]
-    angle = 0.5 * np.arctan2(2 * hessian[1], hessian[0] - hessian[2])
+    smooth = blur(np.minimum(strength, 3.0), 1.0)
+    gy, gx = (np.asarray(g, dtype=np.float32) for g in np.gradient(smooth))
+    xx, xy, yy = blur(gx * gx, 1.5), blur(gx * gy, 1.5), blur(gy * gy, 1.5)
+    angle = 0.5 * np.arctan2(2 * xy, xx - yy)
     dx, dy = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
     y, x = np.mgrid[0:depth.shape[0], 0:depth.shape[1]].astype(np.float32)
-    ahead = cv2.remap(smooth, x + dx, y + dy, cv2.INTER_LINEAR)
-    behind = cv2.remap(smooth, x - dx, y - dy, cv2.INTER_LINEAR)
+    ahead, behind = sample(smooth, x + dx, y + dy), sample(smooth, x - dx, y - dy)
     ridge = (smooth >= ahead) & (smooth > behind) & (smooth > 0.5)
     return np.asarray(ridge, dtype=bool), np.asarray(angle, dtype=np.float64)
 
 
 def _gradient(image_bgr: ColorImage) -> FloatImage:
     """(H, W, 2) CIELAB gradient of the strongest channel, units per pixel."""
-    lab = cv2.GaussianBlur(to_lab(image_bgr), (0, 0), 1.0)
+    lab = blur(to_lab(image_bgr), 1.0)
     gx = cv2.Sobel(lab, cv2.CV_32F, 1, 0, ksize=3) / 8
     gy = cv2.Sobel(lab, cv2.CV_32F, 0, 1, ksize=3) / 8
     best = np.argmax(gx**2 + gy**2, axis=2)[..., None]
-    return np.concatenate([np.take_along_axis(gx, best, 2), np.take_along_axis(gy, best, 2)], axis=2)
+    strongest = [np.take_along_axis(g, best, 2) for g in (gx, gy)]
+    return np.asarray(np.concatenate(strongest, axis=2), dtype=np.float32)
 
 
 def _stretches(rows: NDArray[np.int64], cols: NDArray[np.int64], length: int) -> list[NDArray[np.int64]]:
@@ -128,11 +128,10 @@ def _common_offset(rows: NDArray[np.int64], cols: NDArray[np.int64], direction: 
     main = 0.5 * np.arctan2(np.sin(2 * angle).mean(), np.cos(2 * angle).mean())
     flip = np.cos(angle - main) < 0
     nx, ny = np.cos(angle) * np.where(flip, -1, 1), np.sin(angle) * np.where(flip, -1, 1)
-    x = (cols[:, None] + nx[:, None] * offsets).astype(np.float32)
-    y = (rows[:, None] + ny[:, None] * offsets).astype(np.float32)
-    across = np.abs(cv2.remap(gradient[..., 0].copy(), x, y, cv2.INTER_LINEAR) * nx[:, None]
-                    + cv2.remap(gradient[..., 1].copy(), x, y, cv2.INTER_LINEAR) * ny[:, None])
-    free = cv2.remap(explained, x, y, cv2.INTER_LINEAR) > 2.5
+    x, y = cols[:, None] + nx[:, None] * offsets, rows[:, None] + ny[:, None] * offsets
+    slope = sample(gradient, x, y)
+    across = np.abs(slope[..., 0] * nx[:, None] + slope[..., 1] * ny[:, None])
+    free = sample(explained, x, y) > 2.5
     profile = across.mean(axis=0)
     near = np.abs(offsets) <= least_px
     usable = ~near & (free.mean(axis=0) > 0.9)

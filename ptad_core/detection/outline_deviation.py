@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ptad_core.filters import distance_to
 from ptad_core.types import FloatImage, MaskImage
 
 
@@ -49,17 +50,10 @@ def outline_deviation(rendered: MaskImage, depth: FloatImage, seen: MaskImage, f
     solid = rendered & np.isfinite(depth)
     surface = _nearest(solid)
     mm_per_px = depth.reshape(-1)[surface] * np.float32(1000.0 / focal_px)
-    missing = np.where(rendered & ~seen & inside_image, _distance_to(seen) * mm_per_px, 0).astype(np.float32)
-    surplus = np.where(seen & ~rendered, _distance_to(rendered) * mm_per_px, 0).astype(np.float32)
+    missing = np.where(rendered & ~seen & inside_image, distance_to(seen) * mm_per_px, 0).astype(np.float32)
+    surplus = np.where(seen & ~rendered, distance_to(rendered) * mm_per_px, 0).astype(np.float32)
     limit = np.maximum(np.float32(tolerance_mm), np.float32(min_tolerance_px) * mm_per_px)
     return Deviation(missing, surplus, limit.astype(np.float32), surface)
-
-
-def _distance_to(mask: MaskImage) -> FloatImage:
-    """(H, W) pixels from each pixel to the mask; the image's diagonal where the mask is empty."""
-    if not mask.any():
-        return np.full(mask.shape, float(np.hypot(*mask.shape)), dtype=np.float32)
-    return np.asarray(cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32)
 
 
 def _nearest(mask: MaskImage) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptad_core.camera import Camera
+from ptad_core.filters import distance_to
 from ptad_core.frames import invert, transform_points
 from ptad_core.types import AnomalyRegion, Box, FloatArray, FloatImage, MaskImage, RegionKind, Rendering
 
@@ -48,12 +49,13 @@ def find_regions(relative: FloatImage, size_mm: FloatImage, kind: RegionKind, wi
         kind: what the regions are.
         window: where this is.
         surface: (H, W) flat index of the rendered pixel that stands for each pixel in 3D.
-        min_area_mm2, min_area_px: smaller regions are dropped (area of the grown region; pixels of the image).
+        min_area_mm2: regions of less area, seen square on, are dropped.
+        min_area_px: regions of fewer image pixels are dropped.
         min_radius_px: regions that hold no disk of this radius are dropped (hair-thin slivers along an outline).
     """
     grown = (relative > GROW).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(grown, connectivity=8)
-    thickness = cv2.distanceTransform(grown, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    thickness = distance_to(grown == 0)
     found = []
     for label in range(1, count):
         x, y, w, h, _ = stats[label]

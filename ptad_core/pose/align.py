@@ -133,8 +133,8 @@ def _report(query: Query, reference: Reference, config: PoseConfig, fit: MaskFit
     ambiguous = bool(lead < config.min_margin)
     if ambiguous and not config.ambiguous_is_inspectable:
         reasons += (Reason.POSE_AMBIGUOUS,)
-        words = "; ".join(filter(None, [words, f"another pose explains the outline as well (margin {lead:.2f}, "
-                                               f"expected {config.min_margin:g})"]))
+        doubt = f"another pose explains the picture as well (margin {lead:.2f}, expected {config.min_margin:g})"
+        words = "; ".join(filter(None, [words, doubt]))
     angle, shift = np.nan, np.nan
     T = fit.T_camera_part
     if seed is not None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from ptad_core.frames import make_transform
 from ptad_core.pose.query import Query
@@ -120,11 +121,11 @@ def _fit(directions: FloatArray, points: FloatArray, normals: FloatArray, R: Flo
         total_q += min(math.sqrt(d_q[i]), final)
     for j in range(m):
         total_p += min(math.sqrt(d_p[j]), final)
-    return 0.5 * (total_q / n + total_p / m)
+    return float(0.5 * (total_q / n + total_p / m))
 
 
 @njit(cache=True, nogil=True)
-def _rotation(w: FloatArray) -> FloatArray:
+def _rotation(w: NDArray[np.floating]) -> FloatArray:
     """Rodrigues' formula, for rotation vectors of any length."""
     angle = math.sqrt(w[0] * w[0] + w[1] * w[1] + w[2] * w[2])
     K = np.zeros((3, 3))

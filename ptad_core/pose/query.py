@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from ptad_core.camera import Camera
+from ptad_core.filters import blur
 from ptad_core.outline import Outline, find_outline
 from ptad_core.types import Box, FloatArray, FloatImage, MaskImage
 
@@ -65,7 +66,7 @@ def resample(image: FloatImage, x: float, y: float, scale: float, size: int) -> 
     if scale < 1:
         # Bilinear lookup of an image smoothed to the new pixel size: area averaging at any offset.
         sigma = 0.5 * np.sqrt(max(1 / scale**2 - 1, 0)) * 0.75
-        blurred = np.asarray(cv2.GaussianBlur(image, (0, 0), max(sigma, 1e-3)), dtype=np.float32)
+        blurred = blur(image, max(sigma, 1e-3))
     to_image = np.array([[1 / scale, 0, x + 0.5 / scale - 0.5], [0, 1 / scale, y + 0.5 / scale - 0.5]])
     return np.asarray(cv2.warpAffine(blurred, to_image, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                                      borderMode=cv2.BORDER_CONSTANT, borderValue=0), dtype=np.float32)

@@ -74,11 +74,13 @@ def refine_mask(query: Query, reference: Reference, T_camera_part: FloatArray, m
     if now is None:
         return None
     converged = False
-    iteration = 0
-    for iteration in range(1, max_iterations + 1):
+    taken = 0
+    while taken < max_iterations and not converged:
+        taken += 1
         H = now.J.T @ (now.w[:, None] * now.J)
         g = now.J.T @ (now.w * now.e)
-        step = np.linalg.solve(H + damping * np.diag(np.diag(H)) + 1e-12 * np.eye(6), g)
+        ridge = damping * np.diag(np.diag(H)) + 1e-12 * np.eye(6)
+        step = np.asarray(np.linalg.solve(H + ridge, g), dtype=np.float64)
         moved_px = float(np.sqrt(np.mean((now.J @ step) ** 2)))
         next_R, next_centre = rotation_exp(step[3:]) @ R, centre + step[:3]
         if next_centre[2] <= 0:
@@ -92,15 +94,13 @@ def refine_mask(query: Query, reference: Reference, T_camera_part: FloatArray, m
             damping = max(damping * 0.3, 1e-6)
         else:
             damping *= 10
-        if moved_px < STEP_TOLERANCE_PX:
-            converged = True
-            break
+        converged = moved_px < STEP_TOLERANCE_PX
     H = now.J.T @ (now.w[:, None] * now.J)
     points = float(now.w.sum())
     rms = float(np.sqrt((now.w * now.e**2).sum() / max(points, 1e-9)))
     cost = outline_distance(find_outline(now.mask), query.outline, FINAL_REACH_PX)
     return MaskFit(make_transform(R, centre - R @ reference.center_m), now.mask, H, centre, rms, points, cost,
-                   iteration, converged)
+                   taken, converged)
 
 
 def _linearise(query: Query, reference: Reference, R: FloatArray, centre: FloatArray, reach: float,
@@ -162,7 +162,8 @@ def outline_distance(a: Outline, b: Outline, limit: float) -> float:
 @njit(cache=True, nogil=True)
 def signed_distance(p: FloatArray, pn: FloatArray, q: FloatArray, qn: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Nearest point of q with an agreeing normal for each p: distance along q's normal (how far p has to move along
-    it), and plain distance; inf where there is none."""
+    it), and plain distance; inf where there is none.
+    """
     along, plain = np.full(len(p), np.inf), np.full(len(p), np.inf)
     for i in range(len(p)):
         best = np.inf

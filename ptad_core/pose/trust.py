@@ -56,17 +56,17 @@ def reasons_against(fit: MaskFit, found: Agreement, config: PoseConfig) -> tuple
     if not fit.converged:
         against.append((Reason.POSE_NOT_CONVERGED, f"the refinement did not settle in {fit.iterations} steps"))
     if found.iou < config.min_mask_iou:
-        against.append((Reason.POSE_UNTRUSTED,
-                        f"mask IoU {found.iou:.3f} is below {config.min_mask_iou:g}"))
-    shares = sorted((found.rendered_share, found.query_share))
-    if shares[1] < config.min_outline_share or shares[0] < config.min_outline_share / 2:
-        against.append((Reason.POSE_UNTRUSTED,
-                        f"the CAD explains {100 * found.query_share:.0f} % of the seen outline and the picture "
-                        f"{100 * found.rendered_share:.0f} % of the CAD's, expected {100 * config.min_outline_share:.0f} "
-                        f"% of one and half of that of the other"))
+        against.append((Reason.POSE_UNTRUSTED, f"mask IoU {found.iou:.3f} is below {config.min_mask_iou:g}"))
+    lower, upper = sorted((found.rendered_share, found.query_share))
+    if upper < config.min_outline_share or lower < config.min_outline_share / 2:
+        words = (f"the CAD explains {found.query_share:.0%} of the seen outline and the picture "
+                 f"{found.rendered_share:.0%} of the CAD's, expected {config.min_outline_share:.0%} of one and half of "
+                 f"that of the other")
+        against.append((Reason.POSE_UNTRUSTED, words))
     if found.residual_px > config.max_residual_px:
-        against.append((Reason.POSE_UNTRUSTED, f"median outline distance {found.residual_px:.2f} px (working size) is "
-                                               f"above {config.max_residual_px:g}"))
+        words = (f"median outline distance {found.residual_px:.2f} px (working size) is above "
+                 f"{config.max_residual_px:g}")
+        against.append((Reason.POSE_UNTRUSTED, words))
     reasons = tuple(dict.fromkeys(reason for reason, _ in against))
     return reasons, "; ".join(words for _, words in against)
 

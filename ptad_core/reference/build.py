@@ -97,7 +97,7 @@ def _save(path: Path, gaussians: Gaussians, views: Views) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
             np.savez(file, allow_pickle=False, **arrays)
-        os.replace(file.name, path)
+        Path(file.name).replace(path)
     except OSError as error:
         logger.warning("the reference could not be cached in %s: %s", path.parent, error)
 

@@ -140,10 +140,21 @@ def _read(path: Path) -> tuple[FloatArray, NDArray[np.int64]]:
         raise MeshError(f"{path}: expected at most {MAX_FILE_BYTES >> 20} MiB, got {path.stat().st_size >> 20} MiB")
     try:
         scene: Any = trimesh.load_scene(path, process=False)
-        mesh: Any = scene.to_mesh()
-        vertices = np.array(mesh.vertices, dtype=np.float64)
-        faces = np.array(mesh.faces, dtype=np.int64)
+        pieces = [_placed(scene, node) for node in scene.graph.nodes_geometry]
     # Parsers of damaged files raise anything from struct.error to KeyError; all mean the same to the user.
     except Exception as error:
         raise MeshError(f"{path}: expected a readable {path.suffix} mesh: {type(error).__name__}: {error}") from error
-    return vertices.reshape(-1, 3), faces.reshape(-1, 3)
+    offsets = np.cumsum([0] + [len(vertices) for vertices, _ in pieces])
+    vertices = np.concatenate([v for v, _ in pieces]) if pieces else np.zeros((0, 3))
+    faces = [f + offset for (_, f), offset in zip(pieces, offsets, strict=False)]
+    return vertices, np.concatenate(faces) if faces else np.zeros((0, 3), dtype=np.int64)
+
+
+def _placed(scene: Any, node: str) -> tuple[FloatArray, NDArray[np.int64]]:
+    """One mesh of a scene, at its place; colours and textures are left where they are."""
+    T_scene_piece, name = scene.graph[node]
+    piece = scene.geometry[name]
+    if not isinstance(piece, trimesh.Trimesh):
+        return np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64)
+    vertices = trimesh.transform_points(np.array(piece.vertices, dtype=np.float64), T_scene_piece)
+    return np.asarray(vertices, dtype=np.float64), np.array(piece.faces, dtype=np.int64)

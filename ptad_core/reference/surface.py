@@ -15,6 +15,7 @@ A cell at an edge ends at the edge, and so does its Gaussian: the 0.5 level of t
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from ptad_core.reference.gaussians import MAX_OPACITY, Gaussians
@@ -36,9 +37,9 @@ def gaussians_from_surface(mesh: PartMesh, count: int, seed: int = 0) -> Gaussia
     features = np.concatenate([points, normals * (NORMAL_WEIGHT * width)], axis=1)
     centres = features[np.random.default_rng(seed).permutation(len(features))[:count]]
     for _ in range(LLOYD_ITERATIONS):
-        cell = cKDTree(centres).query(features)[1]
+        cell = np.asarray(cKDTree(centres).query(features)[1], dtype=np.int64)
         centres = _mean_per_cell(features, cell, len(centres))
-    cell = cKDTree(centres).query(features)[1]
+    cell = np.asarray(cKDTree(centres).query(features)[1], dtype=np.int64)
     return _moment_match(points, normals, cell, width)
 
 
@@ -58,16 +59,16 @@ def sample_surface(mesh: PartMesh, count: int, seed: int) -> tuple[FloatArray, F
     return points, cross[face] / (2 * areas[face])[:, None], total
 
 
-def _mean_per_cell(values: FloatArray, cell: FloatArray, cells: int) -> FloatArray:
+def _mean_per_cell(values: FloatArray, cell: NDArray[np.int64], cells: int) -> FloatArray:
     """Mean of (n, k) values over each cell; empty cells are dropped."""
     counts = np.bincount(cell, minlength=cells)
     sums = np.stack([np.bincount(cell, values[:, k], cells) for k in range(values.shape[1])], axis=1)
     return np.asarray(sums[counts > 0] / counts[counts > 0, None], dtype=np.float64)
 
 
-def _moment_match(points: FloatArray, normals: FloatArray, cell: FloatArray, width: float) -> Gaussians:
+def _moment_match(points: FloatArray, normals: FloatArray, cell: NDArray[np.int64], width: float) -> Gaussians:
     """One Gaussian per cell, from the first and second moments of its samples in the tangent plane."""
-    cell = np.unique(cell, return_inverse=True)[1]
+    cell = np.asarray(np.unique(cell, return_inverse=True)[1], dtype=np.int64)
     cells = int(cell.max()) + 1
     mean = _mean_per_cell(points, cell, cells)
     normal = _mean_per_cell(normals, cell, cells)
@@ -78,8 +79,8 @@ def _moment_match(points: FloatArray, normals: FloatArray, cell: FloatArray, wid
     normal = np.where(length > 0.1, normal / np.maximum(length, 1e-9), normals[first])
     offset = points - mean[cell]
     outer = np.einsum("ni,nj->nij", offset, offset).reshape(-1, 9)
-    cov = np.stack([np.bincount(cell, outer[:, k], cells) for k in range(9)], axis=1).reshape(-1, 3, 3)
-    cov /= np.maximum(counts, 1)[:, None, None]
+    sums = np.stack([np.bincount(cell, outer[:, k], cells) for k in range(9)], axis=1).reshape(-1, 3, 3)
+    cov = sums / np.maximum(counts, 1)[:, None, None]
     # Project onto the tangent plane, so that the disks are flat whatever the curvature.
     P = np.eye(3) - np.einsum("ni,nj->nij", normal, normal)
     values, vectors = np.linalg.eigh(P @ cov @ P)

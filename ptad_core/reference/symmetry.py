@@ -26,7 +26,7 @@ def parse_symmetry(text: str) -> FloatArray:
         fields = dict(pair.partition("=")[::2] for pair in clause.split())
         axis = _axis(fields.get("axis", ""))
         order = fields.get("order", "")
-        if axis is None or set(fields) != {"axis", "order"} or not (order == "inf" or order.isdigit() and int(order)):
+        if axis is None or set(fields) != {"axis", "order"} or not _is_order(order):
             raise ConfigError(f"symmetry: expected 'axis=x|y|z|a,b,c order=N|inf', got {clause!r}")
         count = CONTINUOUS_STEPS if order == "inf" else int(order)
         generators.append(rotation_exp(axis * (2 * np.pi / count)))
@@ -47,6 +47,10 @@ def _axis(text: str) -> FloatArray | None:
         return None
     length = np.linalg.norm(axis)
     return axis / length if axis.shape == (3,) and length > 0 else None
+
+
+def _is_order(text: str) -> bool:
+    return text == "inf" or (text.isdigit() and int(text) > 0)
 
 
 def _group(generators: list[FloatArray], limit: int = 1000) -> FloatArray:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from ptad_core.errors import ImageError
+from ptad_core.filters import blur, distance_to
 from ptad_core.types import ColorImage, FloatArray, FloatImage, MaskImage
 
 LIGHTNESS_WEIGHT = 0.4
@@ -32,7 +33,7 @@ def by_background(lab: FloatImage, background_lab: FloatImage, threshold: float)
     if lab.shape != background_lab.shape:
         raise ImageError(f"expected a background picture of {lab.shape[1]}x{lab.shape[0]} like the image, got "
                          f"{background_lab.shape[1]}x{background_lab.shape[0]}")
-    difference = _weighted(cv2.GaussianBlur(lab - background_lab, (0, 0), 1.0))
+    difference = _weighted(blur(lab - background_lab, 1.0))
     return np.asarray(difference > threshold, dtype=bool)
 
 
@@ -65,15 +66,14 @@ def by_grabcut(image_bgr: ColorImage, projected: MaskImage, uncertainty_px: floa
     pad = int(2 * uncertainty_px + 0.15 * max(np.ptp(rows), np.ptp(cols)) + 8)
     top, bottom = max(rows[0] - pad, 0), min(rows[-1] + pad + 1, projected.shape[0])
     left, right = max(cols[0] - pad, 0), min(cols[-1] + pad + 1, projected.shape[1])
-    window, expected = image_bgr[top:bottom, left:right], projected[top:bottom, left:right].astype(np.uint8)
-    scale = min(1.0, GRABCUT_SIZE_PX / max(expected.shape))
-    size = (max(8, round(expected.shape[1] * scale)), max(8, round(expected.shape[0] * scale)))
-    window = cv2.resize(window, size, interpolation=cv2.INTER_AREA)
-    expected = cv2.resize(expected, size, interpolation=cv2.INTER_NEAREST)
-    outside = cv2.distanceTransform(1 - expected, cv2.DIST_L2, 5)
-    inside = cv2.distanceTransform(expected, cv2.DIST_L2, 5)
+    scale = min(1.0, GRABCUT_SIZE_PX / max(bottom - top, right - left))
+    size = (max(8, round((right - left) * scale)), max(8, round((bottom - top) * scale)))
+    window = np.asarray(cv2.resize(image_bgr[top:bottom, left:right], size, interpolation=cv2.INTER_AREA), np.uint8)
+    expected = cv2.resize(projected[top:bottom, left:right].astype(np.uint8), size,
+                          interpolation=cv2.INTER_NEAREST) > 0
+    outside, inside = distance_to(expected), distance_to(~expected)
     reach = max(2.0, uncertainty_px * scale)
-    trimap = np.where(expected > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    trimap = np.where(expected, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     trimap[outside > reach * 1.5] = cv2.GC_BGD
     trimap[inside > reach] = cv2.GC_FGD
     if not (trimap == cv2.GC_FGD).any():
@@ -81,7 +81,7 @@ def by_grabcut(image_bgr: ColorImage, projected: MaskImage, uncertainty_px: floa
     if not (trimap == cv2.GC_BGD).any():
         return np.zeros(projected.shape, dtype=bool)
     cv2.setRNGSeed(0)
-    cv2.grabCut(window, trimap, None, np.zeros((1, 65)), np.zeros((1, 65)), 4, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(window, trimap, (0, 0, 1, 1), np.zeros((1, 65)), np.zeros((1, 65)), 4, cv2.GC_INIT_WITH_MASK)
     found = np.isin(trimap, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
     out = np.zeros(projected.shape, dtype=bool)
     out[top:bottom, left:right] = cv2.resize(found, (right - left, bottom - top)) > 0.5

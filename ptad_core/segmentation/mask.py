@@ -1,4 +1,4 @@
-"""Raw foreground -> the object's mask: clean it, measure how well the image carries its outline, and say what is wrong."""
+"""Raw foreground -> the object's mask: cleaned, with the share of its outline that the image carries."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from ptad_core.config import SegmentationConfig
+from ptad_core.filters import sample
 from ptad_core.outline import find_outline
 from ptad_core.types import Box, ColorImage, FloatImage, MaskImage, Reason, Segmentation
 
@@ -64,9 +65,7 @@ def outline_contrast(mask: MaskImage, lab: FloatImage, reach_px: float = 3.0) ->
     outline = find_outline(mask.astype(np.float32)).thinned(600)
     if len(outline) == 0:
         return 0.0
-    inside, outside = (
-        cv2.remap(lab, *(outline.points + sign * reach_px * outline.normals).astype(np.float32).T[:, :, None],
-                  cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0] for sign in (-1, 1))
+    inside, outside = (sample(lab, *(outline.points + side * reach_px * outline.normals).T) for side in (-1, 1))
     return float((np.linalg.norm(inside - outside, axis=1) > CONTRAST_LAB).mean())
 
 

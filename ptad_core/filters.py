@@ -1,0 +1,29 @@
+"""OpenCV's image operations as float32 in, float32 out: the few that every stage uses, with one border rule."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ptad_core.types import FloatImage, MaskImage
+
+
+def blur(image: NDArray[np.float32], sigma_px: float) -> FloatImage:
+    """Gaussian blur of (H, W) or (H, W, C)."""
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma_px, borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
+
+
+def sample(image: NDArray[np.float32], x: NDArray[np.floating], y: NDArray[np.floating]) -> FloatImage:
+    """Bilinear values at (n,) or (n, k) pixel positions; the border repeats. Shape of x, plus the channels."""
+    at_x, at_y = np.atleast_2d(x.astype(np.float32)), np.atleast_2d(y.astype(np.float32))
+    found = cv2.remap(image, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(found, dtype=np.float32).reshape(*x.shape, *image.shape[2:])
+
+
+def distance_to(mask: MaskImage) -> FloatImage:
+    """(H, W) exact distance in pixels from each pixel to a mask; the image's diagonal where the mask is empty."""
+    if not mask.any():
+        return np.full(mask.shape, float(np.hypot(*mask.shape)), dtype=np.float32)
+    far = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(far, dtype=np.float32)
