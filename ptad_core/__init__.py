@@ -1,8 +1,8 @@
 """Pose- and texture-agnostic inspection: everything that decides something, and no ROS.
 
-The data goes one way, and the folders are its stages::
+The data goes one way, and the folders are its stages; ``rendering`` serves all of them::
 
-    reference -> rendering -> segmentation -> pose -> detection -> inspector
+    reference -> segmentation -> pose -> detection -> inspector
 """
 
 from ptad_core.version import __version__

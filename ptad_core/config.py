@@ -89,7 +89,7 @@ class PoseConfig:
                           "the paper's ring", choices=("sphere", "ring20"))
     work_size_px: int = setting(256, "side of the square crop that the mask is refined in", minimum=96, maximum=1024)
     hypotheses: int = setting(24, "candidates that enter the contour fit", minimum=1, maximum=200)
-    finalists: int = setting(3, "hypotheses that enter the mask refinement", minimum=1, maximum=20)
+    finalists: int = setting(4, "hypotheses that enter the mask refinement", minimum=1, maximum=20)
     max_iterations: int = setting(12, "steps of the mask refinement", minimum=1, maximum=100)
     track: bool = setting(True, "use the last trusted pose as a seed where no TF seed is given")
     search_when_seed_fails: bool = setting(True, "search blind when no trusted pose is found from the seed")

@@ -27,3 +27,12 @@ def distance_to(mask: MaskImage) -> FloatImage:
         return np.full(mask.shape, float(np.hypot(*mask.shape)), dtype=np.float32)
     far = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return np.asarray(far, dtype=np.float32)
+
+
+def colour_gradient(lab: NDArray[np.float32]) -> FloatImage:
+    """(H, W, 2) gradient d/dx, d/dy of a (H, W, 3) CIELAB picture, of its strongest channel, units per pixel."""
+    smooth = blur(lab, 1.0)
+    gx = np.asarray(cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=3), dtype=np.float32) / 8
+    gy = np.asarray(cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=3), dtype=np.float32) / 8
+    best = np.argmax(gx**2 + gy**2, axis=2)[..., None]
+    return np.concatenate([np.take_along_axis(g, best, 2) for g in (gx, gy)], axis=2)

@@ -98,10 +98,10 @@ class Inspector:
         first_guess = next(iter(self._seeds(seed)), None)
         return segment(image, camera, self.reference, self.config.segmentation, first_guess, self._background)
 
-    def align(self, image: ColorImage, camera: Camera, segmentation: Segmentation,
+    def align(self, image: ColorImage | None, camera: Camera, segmentation: Segmentation,
               seed: PoseSeed | None = None) -> Alignment:
         """Find the pose that explains a mask, and remember it when it can be trusted."""
-        found = align(segmentation, camera, self.reference, self.config.pose, self._seeds(seed))
+        found = align(segmentation, camera, self.reference, self.config.pose, self._seeds(seed), image)
         if found.trusted and found.pose is not None and self.config.pose.track:
             self._track = PoseSeed(found.pose.T_camera_part, SeedSource.TRACK, TRACK_SIGMA_DEG,
                                    TRACK_SIGMA_M_PER_DIAMETER * self.reference.diameter_m)

@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptad_core.config import DetectionConfig
-from ptad_core.filters import blur, distance_to, sample
+from ptad_core.filters import colour_gradient, distance_to, sample
+from ptad_core.rendering.edges import inner_edges
 from ptad_core.segmentation.mask import to_lab
 from ptad_core.types import ColorImage, FloatArray, FloatImage, MaskImage, Rendering
 
-DEPTH_STEP_IN_DIAMETERS = 0.02
-CREASE_DEG = 40.0
 CLEARANCE_PX = 5
 """Edges closer than this to the outline belong to the outline's judgement."""
 MIN_EDGE_CONTRAST = 3.0
@@ -53,7 +52,7 @@ def displaced_edges(image_bgr: ColorImage, rendering: Rendering, seen: MaskImage
     edges &= distance_to(~solid) > CLEARANCE_PX
     if not edges.any():
         return out
-    gradient = _gradient(image_bgr)
+    gradient = colour_gradient(to_lab(image_bgr))
     # Another CAD edge or the outline at an offset explains an image edge there.
     explained = distance_to(edges | ~solid)
     offsets = np.arange(-config.edge_search_px, config.edge_search_px + 1)
@@ -69,45 +68,6 @@ def displaced_edges(image_bgr: ColorImage, rendering: Rendering, seen: MaskImage
                 out.relative[stroke] = abs(offset) / least_px
                 out.offset_px[stroke] = abs(offset)
     return out
-
-
-def inner_edges(rendering: Rendering, diameter_m: float) -> tuple[MaskImage, FloatArray]:
-    """Return (H, W) edges of the rendering inside its outline, one pixel wide, and the (H, W) angle across them."""
-    depth = np.nan_to_num(rendering.depth, nan=0.0)
-    known = np.isfinite(rendering.depth)
-    normals = np.nan_to_num(rendering.normals)
-    strength = np.zeros(depth.shape, np.float32)
-    for axis in (0, 1):
-        # Two pixels apart: an edge of splats is about that wide.
-        a = [slice(None), slice(None)]
-        b = [slice(None), slice(None)]
-        m = [slice(None), slice(None)]
-        a[axis], b[axis], m[axis] = slice(None, -2), slice(2, None), slice(1, -1)
-        both = known[tuple(a)] & known[tuple(b)]
-        bend = 2 * depth[tuple(m)] - depth[tuple(a)] - depth[tuple(b)]
-        step = np.abs(bend) / (DEPTH_STEP_IN_DIAMETERS * diameter_m)
-        turn = 1 - (normals[tuple(a)] * normals[tuple(b)]).sum(-1)
-        crease = turn / (1 - np.cos(np.radians(CREASE_DEG)))
-        strength[tuple(m)] = np.maximum(strength[tuple(m)], np.where(both, np.maximum(step, crease), 0))
-    smooth = blur(np.minimum(strength, 3.0), 1.0)
-    gy, gx = (np.asarray(g, dtype=np.float32) for g in np.gradient(smooth))
-    xx, xy, yy = blur(gx * gx, 1.5), blur(gx * gy, 1.5), blur(gy * gy, 1.5)
-    angle = 0.5 * np.arctan2(2 * xy, xx - yy)
-    dx, dy = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
-    y, x = np.mgrid[0:depth.shape[0], 0:depth.shape[1]].astype(np.float32)
-    ahead, behind = sample(smooth, x + dx, y + dy), sample(smooth, x - dx, y - dy)
-    ridge = (smooth >= ahead) & (smooth > behind) & (smooth > 0.5)
-    return np.asarray(ridge, dtype=bool), np.asarray(angle, dtype=np.float64)
-
-
-def _gradient(image_bgr: ColorImage) -> FloatImage:
-    """(H, W, 2) CIELAB gradient of the strongest channel, units per pixel."""
-    lab = blur(to_lab(image_bgr), 1.0)
-    gx = cv2.Sobel(lab, cv2.CV_32F, 1, 0, ksize=3) / 8
-    gy = cv2.Sobel(lab, cv2.CV_32F, 0, 1, ksize=3) / 8
-    best = np.argmax(gx**2 + gy**2, axis=2)[..., None]
-    strongest = [np.take_along_axis(g, best, 2) for g in (gx, gy)]
-    return np.asarray(np.concatenate(strongest, axis=2), dtype=np.float32)
 
 
 def _stretches(rows: NDArray[np.int64], cols: NDArray[np.int64], length: int) -> list[NDArray[np.int64]]:

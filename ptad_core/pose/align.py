@@ -11,6 +11,7 @@ from ptad_core.camera import Camera
 from ptad_core.config import PoseConfig
 from ptad_core.frames import rotation_angle_deg
 from ptad_core.pose.contour_fit import ContourFit, fit_contour
+from ptad_core.pose.interior import interior_support
 from ptad_core.pose.query import Query, make_query
 from ptad_core.pose.refine import MaskFit, refine_mask
 from ptad_core.pose.search import candidate_poses
@@ -18,7 +19,8 @@ from ptad_core.pose.trust import agreement, covariance, margin, reasons_against
 from ptad_core.reference.build import Reference
 from ptad_core.reference.symmetry import symmetric_angle_deg
 from ptad_core.reference.views import ring_directions
-from ptad_core.types import AlignedPose, Alignment, FloatArray, PoseSeed, Reason, SeedSource, Segmentation
+from ptad_core.segmentation.mask import to_lab
+from ptad_core.types import AlignedPose, Alignment, ColorImage, FloatArray, PoseSeed, Reason, SeedSource, Segmentation
 
 BLIND_REACH_PX = 30.0
 """How far, in crop pixels, the outline of a candidate view may lie from the query's."""
@@ -28,12 +30,14 @@ SAME_POSE_DIAMETERS = 0.04
 OTHER_POSE_DEG = 20.0
 """Poses further apart than this are rivals; closer ones are the same answer, more or less exactly."""
 OTHER_POSE_DIAMETERS = 0.25
+CLEAR_LEAD = 2.0
+"""A rival whose outline is this much worse needs no look inside."""
 
 _threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="ptad-pose")
 
 
 def align(segmentation: Segmentation, camera: Camera, reference: Reference, config: PoseConfig,
-          seeds: tuple[PoseSeed, ...] = ()) -> Alignment:
+          seeds: tuple[PoseSeed, ...] = (), image_bgr: ColorImage | None = None) -> Alignment:
     """Find T_camera_part from the object's mask.
 
     Seeds are tried in their order; the first that leads to a trusted pose wins. Without seeds, or when none holds
@@ -45,6 +49,8 @@ def align(segmentation: Segmentation, camera: Camera, reference: Reference, conf
         reference: the part.
         config: search and trust settings.
         seeds: first guesses, most trustworthy first.
+        image_bgr: (H, W, 3) rectified; what lies inside the outline decides between poses of like outlines. Without
+            it only the outline counts.
     """
     if segmentation.box_px is None:
         return Alignment(None, (Reason.NO_OBJECT,), "there is no mask to align to")
@@ -56,7 +62,7 @@ def align(segmentation: Segmentation, camera: Camera, reference: Reference, conf
             return attempt
     if seeds and not config.search_when_seed_fails:
         return attempt
-    found = _blind(query, reference, config)
+    found = _blind(query, reference, config, image_bgr)
     # Where neither is trusted, a seeded pose tells the operator more than a blind guess.
     return found if found.trusted or not seeds or attempt.pose is None else attempt
 
@@ -76,24 +82,43 @@ def _from_seed(query: Query, reference: Reference, config: PoseConfig, seed: Pos
     if fit is None:
         return Alignment(None, (Reason.POSE_NOT_FOUND,),
                          f"seen from the seed ({seed.source}), the CAD's outline does not meet the mask's")
-    return _report(query, reference, config, fit, None, seed.source, seed)
+    return _report(query, reference, config, fit, None, np.inf, seed.source, seed)
 
 
-def _blind(query: Query, reference: Reference, config: PoseConfig) -> Alignment:
+def _blind(query: Query, reference: Reference, config: PoseConfig, image_bgr: ColorImage | None) -> Alignment:
     if len(query.outline) < 12:
         return Alignment(None, (Reason.POSE_NOT_FOUND,), "too little of the outline is inside the image")
     candidates = candidate_poses(query, reference, _view_choice(reference, config), config.hypotheses)
     coarse = _threads.map(lambda T: fit_contour(query, reference, T, BLIND_REACH_PX), candidates)
-    finalists = _distinct(sorted((c for c in coarse if np.isfinite(c.cost_px)), key=lambda c: c.cost_px),
-                          reference, config.finalists)
+    finalists = _finalists(sorted((c for c in coarse if np.isfinite(c.cost_px)), key=lambda c: c.cost_px),
+                           reference, config.finalists)
     refined = _threads.map(
         lambda c: refine_mask(query, reference, c.T_camera_part, config.max_iterations), finalists)
     fits = sorted((f for f in refined if f is not None), key=lambda f: f.cost_px)
     if not fits:
         return Alignment(None, (Reason.POSE_NOT_FOUND,),
                          "from no candidate view does the CAD's outline meet the mask's")
-    rival = next((f for f in fits[1:] if _rivals(fits[0], f, reference)), None)
-    return _report(query, reference, config, fits[0], rival, SeedSource.BLIND, None)
+    best, rival, lead = _choose(fits, query, reference, image_bgr)
+    return _report(query, reference, config, best, rival, lead, SeedSource.BLIND, None)
+
+
+def _choose(fits: list[MaskFit], query: Query, reference: Reference, image_bgr: ColorImage | None,
+            ) -> tuple[MaskFit, MaskFit | None, float]:
+    """The best fit, its best rival, and by how much it leads. ``fits`` are sorted by their outline cost.
+
+    Outlines of opposite views are alike, so a rival whose outline is nearly as good is also judged by its inner edges.
+    """
+    best = fits[0]
+    rival = next((f for f in fits[1:] if _rivals(best, f, reference)), None)
+    if rival is None:
+        return best, None, np.inf
+    lead = margin(best.cost_px, rival.cost_px)
+    if image_bgr is None or lead > CLEAR_LEAD:
+        return best, rival, lead
+    lab = query.crop_colour(to_lab(image_bgr))
+    support, rival_support = (interior_support(lab, query.camera, reference, f.T_camera_part) for f in (best, rival))
+    lead = (1 + lead) * support / rival_support - 1
+    return (best, rival, lead) if lead >= 0 else (rival, best, 1 / (1 + lead) - 1)
 
 
 def _view_choice(reference: Reference, config: PoseConfig) -> NDArray[np.int64]:
@@ -103,19 +128,19 @@ def _view_choice(reference: Reference, config: PoseConfig) -> NDArray[np.int64]:
     return np.arange(len(directions))
 
 
-def _distinct(sorted_fits: list[ContourFit], reference: Reference, count: int) -> list[ContourFit]:
-    """The best ``count`` fits, of those that ended at the same pose only the best."""
+def _finalists(sorted_fits: list[ContourFit], reference: Reference, count: int) -> list[ContourFit]:
+    """The fits worth refining: the best few, and then the best that are no neighbours of theirs but rivals."""
     kept: list[ContourFit] = []
     for fit in sorted_fits:
+        if all(not _closer(fit.T_camera_part, k.T_camera_part, reference, SAME_POSE_DEG, SAME_POSE_DIAMETERS)
+               if len(kept) < (count + 1) // 2 else _rivals(fit, k, reference) for k in kept):
+            kept.append(fit)
         if len(kept) == count:
             break
-        if not any(_closer(fit.T_camera_part, k.T_camera_part, reference, SAME_POSE_DEG, SAME_POSE_DIAMETERS)
-                   for k in kept):
-            kept.append(fit)
     return kept
 
 
-def _rivals(a: MaskFit, b: MaskFit, reference: Reference) -> bool:
+def _rivals(a: ContourFit | MaskFit, b: ContourFit | MaskFit, reference: Reference) -> bool:
     return not _closer(a.T_camera_part, b.T_camera_part, reference, OTHER_POSE_DEG, OTHER_POSE_DIAMETERS)
 
 
@@ -126,10 +151,9 @@ def _closer(T_a: FloatArray, T_b: FloatArray, reference: Reference, angle_deg: f
 
 
 def _report(query: Query, reference: Reference, config: PoseConfig, fit: MaskFit, rival: MaskFit | None,
-            source: SeedSource, seed: PoseSeed | None) -> Alignment:
+            lead: float, source: SeedSource, seed: PoseSeed | None) -> Alignment:
     found = agreement(query, fit)
     reasons, words = reasons_against(fit, found, config)
-    lead = margin(fit.cost_px, rival.cost_px) if rival is not None else np.inf
     ambiguous = bool(lead < config.min_margin)
     if ambiguous and not config.ambiguous_is_inspectable:
         reasons += (Reason.POSE_AMBIGUOUS,)

@@ -36,6 +36,13 @@ class Query:
     origin: FloatArray
     seen: MaskImage
 
+    def crop_colour(self, picture: FloatImage) -> FloatImage:
+        """Return the (S, S, C) crop of an (H, W, C) float32 picture of the whole image."""
+        x, y = float(self.origin[0]), float(self.origin[1])
+        channels = [resample(np.ascontiguousarray(picture[..., k]), x, y, self.scale, self.camera.width)
+                    for k in range(picture.shape[2])]
+        return np.stack(channels, axis=-1)
+
 
 def crop_window(box: Box, margin: float = MARGIN) -> tuple[float, float, float]:
     """Return x, y and side (image pixels) of the square around a box."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ptad_core.config import PartConfig, ReferenceConfig
-from ptad_core.reference.gaussians import Gaussians
+from ptad_core.gaussians import Gaussians
 from ptad_core.reference.mesh import PartMesh, load_mesh
 from ptad_core.reference.surface import gaussians_from_surface
 from ptad_core.reference.symmetry import parse_symmetry

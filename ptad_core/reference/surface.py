@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from ptad_core.reference.gaussians import MAX_OPACITY, Gaussians
+from ptad_core.gaussians import MAX_OPACITY, Gaussians
 from ptad_core.reference.mesh import PartMesh
 from ptad_core.types import FloatArray
 

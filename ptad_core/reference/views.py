@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ptad_core.camera import Camera
 from ptad_core.frames import make_transform
+from ptad_core.gaussians import Gaussians
 from ptad_core.outline import find_outline
-from ptad_core.reference.gaussians import Gaussians
 from ptad_core.rendering.splat import render
 from ptad_core.types import FloatArray
 

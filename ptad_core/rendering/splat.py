@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptad_core.camera import Camera
-from ptad_core.reference.gaussians import Float32Array, Gaussians
+from ptad_core.gaussians import Float32Array, Gaussians
 from ptad_core.rendering import kernels
 from ptad_core.types import FloatArray, FloatImage, Rendering
 

@@ -1,0 +1,40 @@
+"""Rendering -> edges inside the outline: depth steps and creases, which an image may show whatever the texture is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ptad_core.filters import blur, sample
+from ptad_core.types import FloatArray, MaskImage, Rendering
+
+DEPTH_STEP_IN_DIAMETERS = 0.02
+CREASE_DEG = 40.0
+
+
+def inner_edges(rendering: Rendering, diameter_m: float) -> tuple[MaskImage, FloatArray]:
+    """Return (H, W) edges of the rendering inside its outline, one pixel wide, and the (H, W) angle across them."""
+    depth = np.nan_to_num(rendering.depth, nan=0.0)
+    known = np.isfinite(rendering.depth)
+    normals = np.nan_to_num(rendering.normals)
+    strength = np.zeros(depth.shape, np.float32)
+    for axis in (0, 1):
+        # Two pixels apart: an edge of splats is about that wide.
+        a = [slice(None), slice(None)]
+        b = [slice(None), slice(None)]
+        m = [slice(None), slice(None)]
+        a[axis], b[axis], m[axis] = slice(None, -2), slice(2, None), slice(1, -1)
+        both = known[tuple(a)] & known[tuple(b)]
+        bend = 2 * depth[tuple(m)] - depth[tuple(a)] - depth[tuple(b)]
+        step = np.abs(bend) / (DEPTH_STEP_IN_DIAMETERS * diameter_m)
+        turn = 1 - (normals[tuple(a)] * normals[tuple(b)]).sum(-1)
+        crease = turn / (1 - np.cos(np.radians(CREASE_DEG)))
+        strength[tuple(m)] = np.maximum(strength[tuple(m)], np.where(both, np.maximum(step, crease), 0))
+    smooth = blur(np.minimum(strength, 3.0), 1.0)
+    gy, gx = (np.asarray(g, dtype=np.float32) for g in np.gradient(smooth))
+    xx, xy, yy = blur(gx * gx, 1.5), blur(gx * gy, 1.5), blur(gy * gy, 1.5)
+    angle = 0.5 * np.arctan2(2 * xy, xx - yy)
+    dx, dy = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
+    y, x = np.mgrid[0:depth.shape[0], 0:depth.shape[1]].astype(np.float32)
+    ahead, behind = sample(smooth, x + dx, y + dy), sample(smooth, x - dx, y - dy)
+    ridge = (smooth >= ahead) & (smooth > behind) & (smooth > 0.5)
+    return np.asarray(ridge, dtype=bool), np.asarray(angle, dtype=np.float64)
