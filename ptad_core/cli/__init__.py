@@ -1,0 +1,38 @@
+"""The command line, ``ptad``: thin, over the same functions as the nodes. One file per subcommand.
+
+Exit codes: 0 all parts passed, 1 a part failed inspection, 2 something could not be inspected, or bad input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from ptad_core.cli import convert, doctor, inspect, real, replay
+from ptad_core.errors import PtadError
+from ptad_core.version import __version__
+
+BAD_INPUT = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="ptad", description="Visual inspection against CAD. `make demo` shows a whole cell at work.",
+        epilog="exit codes: 0 all passed, 1 a part failed inspection, 2 could not inspect or bad input")
+    parser.add_argument("--version", action="version", version=f"ptad {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in (inspect, replay, convert, doctor, real):
+        module.add_parser(commands)
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    try:
+        return int(arguments.run(arguments))
+    except PtadError as error:
+        print(f"ptad {arguments.command}: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print(f"ptad {arguments.command}: interrupted", file=sys.stderr)
+        return BAD_INPUT
