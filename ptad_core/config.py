@@ -56,7 +56,11 @@ class PartConfig:
 class ReferenceConfig:
     """How a mesh becomes Gaussians and candidate views."""
 
-    gaussians: int = setting(20_000, "how many Gaussians to aim for", minimum=500, maximum=500_000, mutable=False)
+    conversion: str = setting("surface", "surface: cells of equal size all over the surface; mesh2splat: one Gaussian "
+                              "per fragment of a raster, at the paper's preset (a baseline: it leaves holes)",
+                              choices=("surface", "mesh2splat"), mutable=False)
+    gaussians: int = setting(20_000, "surface: how many Gaussians to aim for", minimum=500, maximum=500_000,
+                             mutable=False)
     views: int = setting(642, "candidate views over the whole sphere", minimum=20, maximum=5000, mutable=False)
     cache_dir: str = setting("", "where built references are kept; '' is the user's cache folder", mutable=False)
 

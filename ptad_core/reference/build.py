@@ -14,6 +14,7 @@ import numpy as np
 from ptad_core.config import PartConfig, ReferenceConfig
 from ptad_core.gaussians import Gaussians
 from ptad_core.reference.mesh import PartMesh, load_mesh
+from ptad_core.reference.mesh2splat import gaussians_from_fragments
 from ptad_core.reference.surface import gaussians_from_surface
 from ptad_core.reference.symmetry import parse_symmetry
 from ptad_core.reference.views import Views, render_views, sphere_directions
@@ -65,17 +66,24 @@ def build_reference(part: PartConfig, config: ReferenceConfig) -> Reference:
 
 def reference_from_mesh(mesh: PartMesh, part_id: str, config: ReferenceConfig, symmetry: str = "") -> Reference:
     """Make a reference of a mesh that is already in memory, or take it from the cache."""
-    key = f"{FORMAT} {mesh.digest()} {config.gaussians} {config.views}"
+    key = f"{FORMAT} {mesh.digest()} {config.conversion} {config.gaussians} {config.views}"
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     symmetries = parse_symmetry(symmetry)
     cached = cache_folder(config) / f"{digest}.npz"
     bundle = _load(cached)
     if bundle is None:
-        gaussians = gaussians_from_surface(mesh, config.gaussians)
+        gaussians = convert(mesh, config)
         views = render_views(gaussians, mesh.center_m, mesh.diameter_m, sphere_directions(config.views))
         bundle = gaussians, views
         _save(cached, gaussians, views)
     return Reference(part_id, digest, mesh, *bundle, symmetries, mesh.center_m, mesh.diameter_m, mesh.warnings)
+
+
+def convert(mesh: PartMesh, config: ReferenceConfig) -> Gaussians:
+    """Return the mesh as Gaussians, by the configured conversion."""
+    if config.conversion == "mesh2splat":
+        return gaussians_from_fragments(mesh)
+    return gaussians_from_surface(mesh, config.gaussians)
 
 
 def cache_folder(config: ReferenceConfig) -> Path:
