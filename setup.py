@@ -46,6 +46,8 @@ setup(
             "alignment_node = ptad_ros.alignment_node:main",
             "detection_node = ptad_ros.detection_node:main",
             "inspection_node = ptad_ros.inspection_node:main",
+            "player = ptad_ros.player:main",
+            "recorder = ptad_ros.recorder:main",
             "ptad = ptad_core.cli:main",
         ],
     },

@@ -79,3 +79,16 @@ def mask_of(message: Any) -> NDArray[np.bool_]:
         EncodingError, CorruptImageError: if it is no such image.
     """
     return np.ascontiguousarray(decode_image(message)[..., 0] > 127)
+
+
+def float_image_of(message: Any) -> NDArray[np.float32]:
+    """Return a ``32FC1`` message (depth in metres, anomaly map) as (H, W) float32.
+
+    Raises:
+        CorruptImageError: if it is no such image.
+    """
+    data = np.frombuffer(message.data, np.dtype(np.float32).newbyteorder(">" if message.is_bigendian else "<"))
+    if message.encoding != "32FC1" or data.size != message.height * message.width:
+        raise CorruptImageError(f"expected a 32FC1 image of {message.width}x{message.height}, got {message.encoding} "
+                                f"with {data.size} values")
+    return data.reshape(message.height, message.width).astype(np.float32, copy=False)

@@ -96,15 +96,15 @@ def mask_status_message(segmentation: core.Segmentation, header: Header) -> msg.
         message=segmentation.message)
 
 
-def segmentation_of(mask: Any, status: Any, camera: Camera) -> core.Segmentation:
+def segmentation_of(mask: Any, status: Any, camera: Camera | None = None) -> core.Segmentation:
     """Return the segmentation that a mask message and its status carry.
 
     Raises:
-        ImageError: if the mask is no image of the camera's size.
+        ImageError: if the mask is no image, or not of the camera's size where one is given.
     """
     pixels = mask_of(mask)
     reasons = tuple(core.Reason(r) for r in status.reasons)
-    if pixels.shape != (camera.height, camera.width) and not reasons:
+    if camera is not None and not reasons and pixels.shape != (camera.height, camera.width):
         raise ImageError(f"expected a mask of {camera.width}x{camera.height} as the image has, got "
                          f"{pixels.shape[1]}x{pixels.shape[0]}")
     box = core.Box(status.box_x, status.box_y, status.box_width, status.box_height) if status.box_width else None
@@ -135,6 +135,30 @@ def region_message(region: core.AnomalyRegion) -> msg.AnomalyRegion:
         kind=int(region.kind), score=float(region.score), size_mm=float(region.size_mm),
         centroid=Point(**dict(zip("xyz", map(float, region.centroid_part_m), strict=True))),
         extent=_vector(region.extent_part_m), normal=_vector(region.normal_part))
+
+
+def result_of(message: Any, segmentation: core.Segmentation | None, rendering: core.Rendering | None,
+              anomaly_map: core.FloatImage | None) -> core.InspectionResult:
+    """Return the answer that a message carries, with the pictures that were published beside it."""
+    detection = None
+    if not np.isnan(message.score):
+        detection = core.Detection(np.zeros((1, 1), np.float32) if anomaly_map is None else anomaly_map,
+                                   float(message.score), float(message.threshold),
+                                   tuple(region_of(r) for r in message.regions))
+    return core.InspectionResult(
+        core.Verdict(message.verdict), tuple(core.Reason(r) for r in message.reasons), message.message,
+        message.part_id, message.reference_hash, segmentation=segmentation,
+        alignment=alignment_of(message.pose) if message.has_pose else None, rendering=rendering, detection=detection,
+        times=tuple(core.StageTime(t.stage, float(t.ms)) for t in message.times))
+
+
+def region_of(message: Any) -> core.AnomalyRegion:
+    """Return the deviation that a message carries."""
+    c, e, n = message.centroid, message.extent, message.normal
+    return core.AnomalyRegion(
+        core.Box(int(message.x), int(message.y), int(message.width), int(message.height)),
+        core.RegionKind(message.kind), float(message.score), float(message.size_mm), int(message.area_px),
+        np.array([c.x, c.y, c.z]), np.array([e.x, e.y, e.z]), np.array([n.x, n.y, n.z]))
 
 
 def _vector(v: NDArray[np.float64]) -> Vector3:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
-import typing
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from ptad_core.config import CellConfig, Limits, check, default_of, from_dict, limits_of, setting
+from ptad_core.config import CellConfig, check, from_dict, setting
 from ptad_core.errors import ConfigError
+from ptad_ros.settings import Setting, range_words, settings
 
 _ROS_OWN = ("use_sim_time", "qos_overrides.", "start_type_description_service")
 
@@ -26,28 +25,6 @@ class NodeConfig(CellConfig):
                               mutable=False)
     device: str = setting("auto", "where the heavy stages run; auto takes the best there is", choices=("auto", "cpu"),
                           mutable=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One leaf of the configuration tree, by its dotted name."""
-
-    name: str
-    hint: Any
-    default: Any
-    limits: Limits
-
-
-def settings(cls: type = NodeConfig, prefix: str = "") -> Iterator[Setting]:
-    """Yield every setting of a configuration class, sections flattened to dotted names."""
-    hints = typing.get_type_hints(cls)
-    for f in fields(cls):
-        if is_dataclass(hints[f.name]):
-            yield from settings(hints[f.name], f"{prefix}{f.name}.")
-        else:
-            limits = limits_of(f)
-            assert limits is not None, f"{prefix}{f.name} has no description"
-            yield Setting(f"{prefix}{f.name}", hints[f.name], default_of(f), limits)
 
 
 class NodeParameters:
@@ -65,7 +42,7 @@ class NodeParameters:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._settings = {s.name: s for s in settings()}
+        self._settings = {s.name: s for s in settings(NodeConfig)}
         self.locked = False
         given = node._parameter_overrides  # noqa: SLF001 - rclpy shows parameters that nobody declared nowhere else
         unknown = sorted(n for n in given if n not in self._settings and not n.startswith(_ROS_OWN))
@@ -115,12 +92,7 @@ def _plain(value: Any) -> Any:
 
 def _descriptor(s: Setting) -> ParameterDescriptor:
     limits = s.limits
-    constraints = []
-    if limits.choices:
-        constraints.append("one of " + ", ".join(map(repr, limits.choices)))
-    if not limits.mutable:
-        constraints.append("changes only while the node is unconfigured")
-    descriptor = ParameterDescriptor(description=limits.description, additional_constraints="; ".join(constraints))
+    descriptor = ParameterDescriptor(description=limits.description, additional_constraints=range_words(limits))
     bounded = limits.minimum is not None or limits.maximum is not None
     if bounded and s.hint is int:
         low = -(2**63) if limits.minimum is None else int(limits.minimum)

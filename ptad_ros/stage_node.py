@@ -67,8 +67,8 @@ class StageNode(LifecycleNode):
                                    self._reset_wanted.set)
         self.health = Health()
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.create_timer(self.config.output.diagnostics_period_s, self._publish_diagnostics,
-                          clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._tell = self.create_timer(self.config.output.diagnostics_period_s, self._publish_diagnostics,
+                                       clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.create_service(Trigger, "~/reset", self._serve_reset)
 
     # --- for the stages -------------------------------------------------------------------------------------------
@@ -121,6 +121,7 @@ class StageNode(LifecycleNode):
             self.health.fault(f"cannot load the part: {error}")
             return TransitionCallbackReturn.FAILURE
         self._built_from = config
+        self._tell.timer_period_ns = round(1e9 * config.output.diagnostics_period_s)
         self._node_parameters.locked = True
         self.make_outputs()
         for warning in reference.warnings if reference else ("part.cad is not set: every image will be refused",):

@@ -1,0 +1,172 @@
+"""The launch files against what the package installs. They run for real where launch_ros is; here their names are read.
+
+launch_ros is not on pip, so a recorder stands in for it that takes down what the files describe.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import setuptools
+import yaml
+
+from ptad_core.config import CellConfig, from_dict, load_yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+EXPECTED_ARGUMENTS = {"namespace", "params_file", "use_sim_time", "rviz", "device", "autostart"}
+
+
+class Described:
+    """Any action or substitution: its class, and what it was made with."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.kind, self.args, self.kwargs = type(self).__name__, args, kwargs
+
+    def walk(self) -> Iterator[Described]:
+        yield self
+        stack = [*self.args, *self.kwargs.values()]
+        while stack:
+            item = stack.pop()
+            if isinstance(item, Described):
+                yield from item.walk()
+            elif isinstance(item, list | tuple | set):
+                stack += item
+            elif isinstance(item, dict):
+                stack += [*item.keys(), *item.values()]
+
+
+FAKED = {
+    "launch": ["LaunchDescription"],
+    "launch.actions": ["DeclareLaunchArgument", "IncludeLaunchDescription"],
+    "launch.conditions": ["IfCondition"],
+    "launch.launch_description_sources": ["PythonLaunchDescriptionSource"],
+    "launch.substitutions": ["LaunchConfiguration", "PathJoinSubstitution"],
+    "launch_ros": [],
+    "launch_ros.actions": ["Node"],
+    "launch_ros.parameter_descriptions": ["ParameterValue"],
+    "launch_ros.substitutions": ["FindPackageShare"],
+}
+
+
+@pytest.fixture
+def describe(monkeypatch: pytest.MonkeyPatch) -> Any:
+    for name, classes in FAKED.items():
+        module = ModuleType(name)
+        for each in classes:
+            setattr(module, each, type(each, (Described,), {}))
+        monkeypatch.setitem(sys.modules, name, module)
+
+    def load(file: Path) -> list[Described]:
+        spec = importlib.util.spec_from_file_location(file.stem, file)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return list(module.generate_launch_description().walk())
+
+    return load
+
+
+@pytest.fixture(scope="module")
+def installed() -> dict[str, Any]:
+    """What setup.py would install."""
+    given: dict[str, Any] = {}
+    patch = pytest.MonkeyPatch()
+    patch.setattr(setuptools, "setup", lambda **kwargs: given.update(kwargs))
+    patch.chdir(ROOT)
+    spec = importlib.util.spec_from_file_location("root_setup", ROOT / "setup.py")
+    assert spec is not None and spec.loader is not None
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    patch.undo()
+    return given
+
+
+LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
+
+
+def of(kind: str, items: list[Described]) -> list[Described]:
+    return [item for item in items if item.kind == kind]
+
+
+@pytest.mark.parametrize("file", LAUNCH_FILES, ids=lambda f: f.name)
+def test_every_executable_is_installed(file: Path, describe: Any, installed: dict[str, Any]) -> None:
+    scripts = dict(map(str.strip, line.split("=")) for line in installed["entry_points"]["console_scripts"])
+    nodes = [n for n in of("Node", describe(file)) if n.kwargs["package"] == installed["name"]]
+    assert nodes or of("IncludeLaunchDescription", describe(file))
+    for node in nodes:
+        module, function = scripts[node.kwargs["executable"]].split(":")
+        source = (ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+        assert re.search(rf"^def {function}\(", source, re.MULTILINE)
+
+
+@pytest.mark.parametrize("file", LAUNCH_FILES, ids=lambda f: f.name)
+def test_every_file_is_installed(file: Path, describe: Any, installed: dict[str, Any]) -> None:
+    shared = {f"{target}/{Path(f).name}" for target, files in installed["data_files"] for f in files}
+    assert f"share/ptad_ros/launch/{file.name}" in shared
+    for path in of("PathJoinSubstitution", describe(file)):
+        package, *parts = path.args[0]
+        assert package.kind == "FindPackageShare" and package.args == ("ptad_ros",)
+        assert f"share/ptad_ros/{'/'.join(parts)}" in shared
+
+
+@pytest.mark.parametrize("file", LAUNCH_FILES, ids=lambda f: f.name)
+def test_every_argument_is_declared_described_and_used(file: Path, describe: Any) -> None:
+    items = describe(file)
+    declared = {a.args[0]: a.kwargs for a in of("DeclareLaunchArgument", items)}
+    assert set(declared) >= EXPECTED_ARGUMENTS
+    assert all(kwargs["description"] for kwargs in declared.values())
+    assert {c.args[0] for c in of("LaunchConfiguration", items)} == set(declared)
+    for include in of("IncludeLaunchDescription", items):
+        (path,) = of("PathJoinSubstitution", list(include.args[0].walk()))
+        inner = describe(ROOT.joinpath(*path.args[0][1:]))
+        assert {name for name, _ in include.kwargs["launch_arguments"]} == {
+            a.args[0] for a in of("DeclareLaunchArgument", inner)}
+
+
+def test_parameters_set_by_launch_are_declared_by_the_node(describe: Any) -> None:
+    pytest.importorskip("rclpy")
+    from ptad_ros.parameters import NodeConfig
+    from ptad_ros.settings import settings
+
+    known = {s.name for s in settings(NodeConfig)} | {"use_sim_time"}
+    items = describe(ROOT / "launch" / "inspection.launch.py")
+    (cell,) = [n for n in of("Node", items) if n.kwargs["executable"] == "inspection_node"]
+    given = [p for p in cell.kwargs["parameters"] if isinstance(p, dict)]
+    assert given and set().union(*given) <= known
+    choices = {s.name: s.limits.choices for s in settings(NodeConfig)}
+    device = next(a for a in of("DeclareLaunchArgument", items) if a.args[0] == "device")
+    assert tuple(device.kwargs["choices"]) == choices["device"]
+
+
+def test_player_options_used_by_launch_exist(describe: Any) -> None:
+    items = describe(ROOT / "launch" / "replay.launch.py")
+    (player,) = [n for n in of("Node", items) if n.kwargs["executable"] == "player"]
+    source = (ROOT / "ptad_ros" / "player.py").read_text(encoding="utf-8")
+    options = [a for a in player.kwargs["arguments"] if isinstance(a, str) and a.startswith("--")]
+    assert options and all(f'"{option}"' in source for option in options)
+
+
+def test_parameter_files_are_valid_and_the_documented_one_is_up_to_date() -> None:
+    from ptad_ros.settings import documented_yaml
+
+    for file in sorted((ROOT / "config").glob("*.yaml")):
+        from_dict(CellConfig, load_yaml(file))
+    shown = (ROOT / "config" / "inspection.yaml").read_text(encoding="utf-8")
+    assert shown == documented_yaml(), "run: python -m ptad_ros.settings config/inspection.yaml"
+    assert from_dict(CellConfig, load_yaml(ROOT / "config" / "inspection.yaml")) == CellConfig()
+
+
+def test_rviz_shows_topics_that_are_published() -> None:
+    rviz = yaml.safe_load((ROOT / "config" / "ptad.rviz").read_text(encoding="utf-8"))
+    displays = rviz["Visualization Manager"]["Displays"]
+    topics = {d["Topic"]["Value"] for d in displays if "Topic" in d}
+    sources = "".join(f.read_text(encoding="utf-8") for f in (ROOT / "ptad_ros").glob("*.py"))
+    assert {"image_raw", "overlay", "reference_marker"} <= topics
+    assert all(f'"{topic}"' in sources for topic in topics)
+    assert any(d["Class"].endswith("/TF") for d in displays)
