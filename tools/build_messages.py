@@ -42,10 +42,14 @@ def main() -> int:
     digest = content_hash(packages)
     if not arguments.force and STAMP.is_file() and STAMP.read_text() == digest and importable(packages):
         return 0
-    remove_previous()
+    before = installed_files()
+    shutil.rmtree(WORK, ignore_errors=True)
     patch_exported_targets()
     if (code := build(packages)) != 0:
         return fail(f"colcon stopped with exit code {code}", f"read {WORK / 'log' / 'latest_build'}")
+    for stale in before - installed_files():  # a message that was renamed must not stay importable
+        if stale.is_relative_to(PREFIX):
+            stale.unlink(missing_ok=True)
     if not importable(packages):
         return fail("the messages were built, and cannot be imported", "rm -rf .venv && make env")
     STAMP.write_text(digest)
@@ -78,13 +82,10 @@ def content_hash(packages: list[Path]) -> str:
     return digest.hexdigest()
 
 
-def remove_previous() -> None:
-    """Remove what an earlier build installed: a message that was renamed must not stay importable."""
-    for manifest in (WORK / "build").glob("*/install_manifest.txt"):
-        for path in map(Path, manifest.read_text().splitlines()):
-            if path.is_relative_to(PREFIX):
-                path.unlink(missing_ok=True)
-    shutil.rmtree(WORK, ignore_errors=True)
+def installed_files() -> set[Path]:
+    """Return what the last build installed."""
+    manifests = (WORK / "build").glob("*/install_manifest.txt")
+    return {Path(line) for manifest in manifests for line in manifest.read_text().splitlines()}
 
 
 def patch_exported_targets() -> None:

@@ -1,0 +1,175 @@
+"""What pip, colcon and a reader of the repository rely on: versions, messages, layout, installed files."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from ptad_core.types import Reason, RegionKind, Verdict
+from ptad_core.version import __version__
+
+ROOT = Path(__file__).resolve().parent.parent
+MESSAGES = sorted((ROOT / "ptad_msgs" / "msg").glob("*.msg"))
+COLCON = shutil.which("colcon", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+needs_colcon = pytest.mark.skipif(COLCON is None, reason="colcon is not installed; run make env")
+
+
+def run(*command: str, **options: object) -> str:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_one_version():
+    assert run(sys.executable, "setup.py", "--version").split()[-1] == __version__
+    for manifest in ("package.xml", "ptad_msgs/package.xml"):
+        assert re.findall(r"<version>(.*)</version>", (ROOT / manifest).read_text()) == [__version__], manifest
+    citation = re.search(r"^version: \"?([\w.]+)", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert citation is not None
+    assert citation[1] == __version__
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert "project" not in pyproject, "metadata has one place, setup.py, which takes the version from the core"
+
+
+@needs_colcon
+def test_colcon_finds_both_packages():
+    listed = {tuple(line.split("\t")) for line in
+              run(str(COLCON), "list", "--base-paths", ".", "ptad_msgs").splitlines()}
+    assert listed == {("ptad_ros", ".", "(ros.ament_python)"), ("ptad_msgs", "ptad_msgs", "(ros.ament_cmake)")}
+
+
+@needs_colcon
+def test_colcon_installs_the_root_package(tmp_path):
+    run(str(COLCON), "--log-base", str(tmp_path / "log"), "build", "--base-paths", ".",
+        "--packages-select", "ptad_ros", "--build-base", str(tmp_path / "build"),
+        "--install-base", str(tmp_path / "install"), "--event-handlers", "console_direct-")
+    prefix = tmp_path / "install" / "ptad_ros"
+    for folder in ("launch", "config"):
+        wanted = {p.name for p in (ROOT / folder).glob("*.*")}
+        assert wanted, f"{folder} is empty"
+        assert {p.name for p in (prefix / "share" / "ptad_ros" / folder).iterdir()} == wanted
+    assert (prefix / "share" / "ament_index" / "resource_index" / "packages" / "ptad_ros").is_file()
+    executables = {p.name: p for p in (prefix / "lib" / "ptad_ros").iterdir()}
+    assert executables.keys() == {"segmentation_node", "alignment_node", "detection_node", "inspection_node", "player",
+                                  "recorder", "ptad"}
+    for path in executables.values():
+        assert path.read_text().startswith("#!/usr/bin/env python3\n"), "a virtual environment must be honoured"
+
+
+def test_executables_lead_to_functions():
+    text = (ROOT / "setup.py").read_text()
+    targets = re.findall(r'"\w+ = ([\w.]+):(\w+)"', text)
+    assert len(targets) == 7
+    for module, function in targets:
+        file = ROOT / module.replace(".", "/")
+        file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
+        assert function in {node.name for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)}
+
+
+def constants_of(message: str, prefix: str = "") -> dict[str, int]:
+    text = (ROOT / "ptad_msgs" / "msg" / f"{message}.msg").read_text()
+    return {name: int(value) for name, value in re.findall(rf"(?m)^u?int\d+ {prefix}([A-Z_]+)\s*=\s*(\d+)", text)}
+
+
+def test_message_constants_are_the_core_enums():
+    assert constants_of("InspectionResult", "REASON_") == {r.name: r.value for r in Reason}
+    assert constants_of("AnomalyRegion", "KIND_") == {k.name: k.value for k in RegionKind}
+    everything = constants_of("InspectionResult")
+    assert {n: v for n, v in everything.items() if not n.startswith("REASON_")} == {v.name: v.value for v in Verdict}
+
+
+@pytest.mark.parametrize("path", MESSAGES, ids=lambda p: p.stem)
+def test_every_message_field_is_commented(path):
+    fields = [line for line in path.read_text().splitlines() if line and not line.lstrip().startswith("#")]
+    assert fields
+    assert [line for line in fields if not re.search(r"# +\S+", line)] == []
+
+
+def test_all_messages_are_built():
+    listed = set(re.findall(r'"msg/(\w+)\.msg"', (ROOT / "ptad_msgs" / "CMakeLists.txt").read_text()))
+    assert listed == {p.stem for p in MESSAGES}
+
+
+CORE_WITHOUT_ROS = """
+import importlib, importlib.abc, pkgutil, re, sys
+
+ROS = re.compile(r"(rclpy|rcl_interfaces|builtin_interfaces|\\w+_msgs|tf2_\\w+|rosidl\\w*|ament_\\w+|launch\\w*"
+                 r"|cv_bridge|rosbag2_py|message_filters|std_srvs)(\\.|$)")
+
+class NoRos(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if ROS.match(name):
+            raise ModuleNotFoundError(f"{name} is of ROS, and the core asked for it", name=name)
+
+assert not [name for name in sys.modules if ROS.match(name)]
+sys.meta_path.insert(0, NoRos())
+import ptad_core
+names = [m.name for m in pkgutil.walk_packages(ptad_core.__path__, "ptad_core.") if not m.name.endswith("__main__")]
+for name in names:
+    importlib.import_module(name)
+print(len(names))
+"""
+
+
+def test_the_core_never_imports_ros():
+    assert int(run(sys.executable, "-c", CORE_WITHOUT_ROS)) > 20
+
+
+def test_every_package_of_the_environment_is_pinned():
+    """What the direct requirements draw in must stand in constraints.txt: an unpinned ROS wheel mixes distributions."""
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split() if "==" in line)
+    wanted = [line for name in ("requirements.txt", "requirements-dev.txt", "requirements-ros.txt")
+              for line in (ROOT / name).read_text().splitlines() if line and not line.startswith("#")]
+    seen: dict[str, str] = {}
+    while wanted:
+        requirement = wanted.pop()
+        name = re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", requirement)[0]).lower()
+        marker = requirement.partition(";")[2]
+        if name in seen or ("extra ==" in marker and "fastrtps" not in marker):
+            continue
+        try:
+            distribution = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            assert marker, f"{requirement} is required and not installed"
+            continue
+        seen[name] = distribution.version.partition("+")[0]
+        wanted += distribution.requires or []
+    assert len(seen) > 100
+    assert {n: v for n, v in seen.items() if pins.get(n) != v} == {}
+
+
+def tracked_files() -> list[Path]:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in run("git", "ls-files", "-z").split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_no_file_names_a_place_of_one_machine():
+    private = re.compile(rf"{re.escape(str(ROOT))}\b|(?<![\w.}}])/(?:root|home|tmp|work)/\w".encode())
+    found = [f"{path.relative_to(ROOT)}: {hit[0].decode(errors='replace')}"
+             for path in tracked_files() for hit in private.finditer(path.read_bytes())]
+    assert found == []
+
+
+@pytest.mark.parametrize("name", ["Makefile", "constraints.txt", "requirements.txt", "requirements-dev.txt",
+                                  "requirements-gpu.txt", "requirements-ros.txt"])
+def test_no_registry_is_prescribed(name):
+    text = (ROOT / name).read_text()
+    assert "://" not in text
+    assert "index-url" not in text
+    assert "find-links" not in text
+
+
+def test_hand_written_files_stay_readable():
+    sources = [p for p in tracked_files() if p.suffix in (".py", ".sh", ".msg") or p.name == "Makefile"]
+    assert len(sources) > 20
+    assert {str(p.relative_to(ROOT)): n for p in sources if (n := len(p.read_text().splitlines())) > 400} == {}
