@@ -34,7 +34,7 @@ def write_config(path: Path, text: str) -> Path:
 def test_this_environment_has_no_errors():
     findings = doctor.run_doctor()
     assert [f for f in findings if f.severity is Severity.ERROR] == []
-    assert {"python", "processor", "numpy", "cv2", "numba", "embreex", "numba compiles", "gpu", "rclpy", "cv_bridge",
+    assert {"python", "processor", "numpy", "cv2", "numba", "embreex", "numba compiles", "gpu", "rclpy",
             "ROS_DOMAIN_ID", "discovery", "cache"} <= by_name(findings).keys()
     assert "cad" not in by_name(findings), "no configuration was named"
 
