@@ -1,0 +1,197 @@
+"""The five kinds of defects, drawn with their size, and where they can be seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from ptad_core.camera import Camera
+from ptad_core.errors import MeshError
+from ptad_core.frames import make_transform
+from ptad_core.rendering.exact import ExactRenderer, ExactRendering
+from ptad_core.synthesis.assembly import Assembly
+from ptad_core.synthesis.cut import cut
+from ptad_core.synthesis.shapes import Solid, ball, box, cylinder
+from ptad_core.types import Box, FloatArray, MaskImage
+
+
+class DefectKind(StrEnum):
+    """What was done to a component."""
+
+    MISSING = "missing"
+    POSITIONAL = "positional"
+    ROTATIONAL = "rotational"
+    BROKEN = "broken"
+    SWAPPED = "swapped"
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """What was done to an assembly.
+
+    Attributes:
+        kind: one of the five.
+        component: the component it was done to; what that one carries went with it.
+        size: how strong it is: the share of volume gone (missing and broken: of the component), the way in metres
+            (positional), the angle in degrees (rotational), the relative change of extent (swapped).
+    """
+
+    kind: DefectKind
+    component: str
+    size: float
+
+
+@dataclass(frozen=True, slots=True)
+class DefectSizes:
+    """Ranges that defects are drawn from; lengths relative to the assembly's diameter."""
+
+    shift: tuple[float, float] = (0.06, 0.14)
+    turn_deg: tuple[float, float] = (20.0, 70.0)
+    broken_share: tuple[float, float] = (0.3, 0.7)
+    swap_scale: tuple[float, float] = (0.55, 1.5)
+
+
+def draw_defect(assembly: Assembly, kind: DefectKind, rng: np.random.Generator,
+                sizes: DefectSizes | None = None) -> tuple[Assembly, Defect] | None:
+    """Draw a component and give it a defect; None where this draw makes no sense for the component drawn."""
+    sizes = sizes or DefectSizes()
+    candidates = [c.name for c in assembly.components if not c.sound]
+    if kind in (DefectKind.BROKEN, DefectKind.SWAPPED):  # what is carried would be left hanging in the air
+        candidates = [name for name in candidates if len(assembly.carried_by(name)) == 1]
+    name = candidates[int(rng.integers(len(candidates)))]
+    solid = assembly[name].solid
+    if kind is DefectKind.MISSING:
+        return assembly.without(assembly.carried_by(name)), Defect(kind, name, 1.0)
+    if kind is DefectKind.POSITIONAL:
+        way = float(rng.uniform(*sizes.shift)) * assembly.diameter_m
+        T = make_transform(np.eye(3), _direction(rng) * way)
+        return _moved(assembly, name, T), Defect(kind, name, way)
+    if kind is DefectKind.ROTATIONAL:
+        degrees = float(rng.uniform(*sizes.turn_deg))
+        R = Rotation.from_rotvec(_direction(rng) * np.radians(degrees)).as_matrix()
+        return _moved(assembly, name, make_transform(R, solid.centre - R @ solid.centre)), Defect(kind, name, degrees)
+    if kind is DefectKind.BROKEN:
+        return _broken(assembly, name, rng, sizes)
+    return _swapped(assembly, name, rng, sizes)
+
+
+def _moved(assembly: Assembly, name: str, T: FloatArray) -> Assembly:
+    for moved in assembly.carried_by(name):
+        assembly = assembly.with_solid(moved, assembly[moved].solid.transformed(T))
+    return assembly
+
+
+def _broken(assembly: Assembly, name: str, rng: np.random.Generator, sizes: DefectSizes,
+            ) -> tuple[Assembly, Defect] | None:
+    """Cut a component with a plane roughly across its longest axis and keep one side."""
+    solid = assembly[name].solid
+    normal = _direction(rng) * 0.5
+    normal[int(np.argmax(solid.extent))] += rng.choice([-1.0, 1.0])
+    normal /= np.linalg.norm(normal)
+    height = solid.vertices @ normal
+    share = float(rng.uniform(*sizes.broken_share))
+    point = normal * (height.max() - share * np.ptp(height))
+    try:
+        piece = cut(solid, point, normal)
+    except MeshError:
+        return None
+    gone = 1.0 - piece.volume / solid.volume
+    return assembly.with_solid(name, piece), Defect(DefectKind.BROKEN, name, gone)
+
+
+def _swapped(assembly: Assembly, name: str, rng: np.random.Generator, sizes: DefectSizes,
+             ) -> tuple[Assembly, Defect]:
+    """Put something foreign in a component's place: another component, or a plain body, of another size."""
+    solid = assembly[name].solid
+    others = [c.solid for c in assembly.components if c.name != name and not c.sound]
+    plain = [box(1, 1, 1), cylinder(0.5, 1), ball(0.5), cylinder(0.6, 1, segments=6)]
+    foreign = others[int(rng.integers(len(others)))] if rng.random() < 0.5 else plain[int(rng.integers(len(plain)))]
+    foreign = foreign.at(*-foreign.centre).turned("xyz"[int(rng.integers(3))], 90.0 * int(rng.integers(4)))
+    scale = rng.uniform(*sizes.swap_scale, 3) * solid.extent / foreign.extent
+    foreign = foreign.scaled(scale).at(*solid.centre)
+    change = float(np.abs(np.log(foreign.extent / solid.extent)).max())
+    return assembly.with_solid(name, foreign), Defect(DefectKind.SWAPPED, name, change)
+
+
+def _direction(rng: np.random.Generator) -> FloatArray:
+    d = rng.normal(size=3)
+    return np.asarray(d / np.linalg.norm(d))
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where a defective part looks different from the intact one at the same pose.
+
+    Attributes:
+        mask: (H, W) bool.
+        outline_mask: (H, W) bool, the share of it where one has the part and the other the background.
+        box_px: tight box of the mask, None where nothing differs.
+    """
+
+    mask: MaskImage
+    outline_mask: MaskImage
+    box_px: Box | None
+
+    @property
+    def pixels(self) -> int:
+        return int(self.mask.sum())
+
+    @property
+    def outline_pixels(self) -> int:
+        return int(self.outline_mask.sum())
+
+
+def difference(intact: ExactRendering, defective: ExactRendering, depth_step_m: float) -> Difference:
+    """Compare two renderings of the same camera: silhouettes, and depths that differ by more than a step."""
+    outline = intact.mask != defective.mask
+    both = intact.mask & defective.mask
+    deeper = np.zeros_like(both)
+    deeper[both] = np.abs(intact.depth[both] - defective.depth[both]) > depth_step_m
+    mask = outline | deeper
+    if not mask.any():
+        return Difference(mask, outline, None)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    box_px = Box(int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1))
+    return Difference(mask, outline, box_px)
+
+
+@dataclass(frozen=True, slots=True)
+class Visibility:
+    """How visible a defect must be in each picture of it."""
+
+    min_pixels: int = 60
+    min_outline_pixels: int = 0
+    depth_step: float = 0.01
+    """Depth difference that counts as seen, relative to the assembly's diameter."""
+
+
+def draw_visible_defect(assembly: Assembly, kind: DefectKind, views: list[tuple[Camera, FloatArray]],
+                        rng: np.random.Generator, visibility: Visibility, sizes: DefectSizes | None = None,
+                        tries: int = 200) -> tuple[Assembly, Defect, list[Difference]]:
+    """Draw defects until one is visible in every view (camera, T_camera_part); return it with what differs there.
+
+    Raises:
+        MeshError: if ``tries`` draws bring none, as where a part has nothing visible to lose.
+    """
+    step = visibility.depth_step * assembly.diameter_m
+    floor = float(assembly.solid.vertices[:, 2].min()) - 0.002 * assembly.diameter_m
+    intact = _renderings(assembly.solid, views)
+    for _ in range(tries):
+        drawn = draw_defect(assembly, kind, rng, sizes)
+        if drawn is None:
+            continue
+        variant, defect = drawn
+        if variant.solid.vertices[:, 2].min() < floor:
+            continue  # it would stick through the table
+        seen = [difference(a, b, step) for a, b in zip(intact, _renderings(variant.solid, views), strict=True)]
+        if all(d.pixels >= visibility.min_pixels and d.outline_pixels >= visibility.min_outline_pixels for d in seen):
+            return variant, defect, seen
+    raise MeshError(f"expected a visible defect of kind {kind.value} for a {assembly.family}, found none in {tries} draws")
+
+
+def _renderings(solid: Solid, views: list[tuple[Camera, FloatArray]]) -> list[ExactRendering]:
+    renderer = ExactRenderer(solid.vertices, solid.faces)
+    return [renderer.render(camera, T_camera_part) for camera, T_camera_part in views]

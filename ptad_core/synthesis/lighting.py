@@ -1,0 +1,105 @@
+"""Light on surfaces: Lambert, Blinn-Phong highlights, and what little reaches a point from all around."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptad_core.types import FloatArray
+
+Array = NDArray[np.float32]
+
+UP = np.array([0.0, 0.0, 1.0], dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """A far-away lamp.
+
+    Attributes:
+        direction: (3,) unit vector towards the lamp, cell frame.
+        colour: (3,) linear RGB.
+        softness: half angle that the lamp is seen under, as a tangent; the width of its shadows' rims.
+    """
+
+    direction: FloatArray
+    colour: FloatArray
+    softness: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lighting:
+    """All light in a scene. Colours (3,) linear RGB."""
+
+    lamps: tuple[Light, ...]
+    sky: FloatArray
+    ground: FloatArray
+
+
+def draw_lighting(rng: np.random.Generator) -> Lighting:
+    """Draw a key lamp, a weaker one from another side, and the light of the room."""
+    azimuth = rng.uniform(0, 2 * np.pi)
+    warm = rng.uniform(-0.06, 0.06)
+    tint = np.array([1 + warm, 1.0, 1 - warm])
+    key = Light(_direction(azimuth, rng.uniform(48, 68)), tint * rng.uniform(0.72, 0.88), rng.uniform(0.04, 0.08))
+    side = azimuth + rng.choice([-1, 1]) * rng.uniform(1.6, 2.6)
+    fill = Light(_direction(side, rng.uniform(35, 60)), np.ones(3) * rng.uniform(0.10, 0.18), rng.uniform(0.10, 0.2))
+    room = rng.uniform(0.26, 0.34)
+    return Lighting((key, fill), room * np.array([0.98, 1.0, 1.03]), room * rng.uniform(0.40, 0.55) * tint)
+
+
+def _direction(azimuth: float, elevation_deg: float) -> FloatArray:
+    e = np.radians(elevation_deg)
+    return np.array([np.cos(e) * np.cos(azimuth), np.cos(e) * np.sin(azimuth), np.sin(e)])
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """n points of surfaces as the light meets them; ``(n, 3)`` arrays in the cell frame, unit vectors.
+
+    Attributes:
+        normal: shading normals, towards the camera.
+        view: towards the camera.
+        albedo: linear colours.
+        specular, gloss, metallic: (n,) of the materials.
+        lit: (n, lamps) share 0..1 of each lamp that is seen from the point.
+        open: (n,) share 0..1 of the surroundings that is seen from the point.
+    """
+
+    normal: Array
+    view: Array
+    albedo: Array
+    specular: Array
+    gloss: Array
+    metallic: Array
+    lit: Array
+    open: Array
+
+
+def shade(surface: Surface, lighting: Lighting) -> Array:
+    """Return the (n, 3) linear colours that the camera sees."""
+    s = surface
+    sky, ground = lighting.sky.astype(np.float32), lighting.ground.astype(np.float32)
+    diffuse = s.albedo * (1 - 0.7 * s.metallic[:, None])
+    out = diffuse * _surroundings(s.normal[:, 2], sky, ground) * s.open[:, None]
+    highlight = s.specular[:, None] * (1 + s.metallic[:, None] * (s.albedo - 1))
+    for k, lamp in enumerate(lighting.lamps):
+        towards = lamp.direction.astype(np.float32)
+        cosine = np.clip(s.normal @ towards, 0, None) * s.lit[:, k]
+        half = s.view + towards
+        half /= np.linalg.norm(half, axis=1, keepdims=True)
+        gleam = np.clip(np.einsum("ij,ij->i", s.normal, half), 0, None) ** s.gloss * (s.gloss + 8) / 24
+        out += (diffuse * cosine[:, None] + highlight * (gleam * cosine)[:, None]) * lamp.colour.astype(np.float32)
+    facing = np.clip(np.einsum("ij,ij->i", s.normal, s.view), 0, 1)
+    mirrored_z = 2 * facing * s.normal[:, 2] - s.view[:, 2]
+    fresnel = (0.03 + 0.55 * s.metallic + 0.3 * (1 - facing) ** 5 * (s.gloss > 10))[:, None]
+    tint = 1 + s.metallic[:, None] * (s.albedo - 1)
+    return np.asarray(out + fresnel * tint * _surroundings(mirrored_z, sky, ground) * s.open[:, None])
+
+
+def _surroundings(z: Array, sky: Array, ground: Array) -> Array:
+    """Light from the side that a direction with this z-component looks to: (n,) -> (n, 3)."""
+    t = np.clip(0.5 + 0.5 * z, 0, 1)[:, None]
+    return np.asarray(ground + (sky - ground) * (t * t * (3 - 2 * t)))

@@ -1,0 +1,295 @@
+"""A picture of an assembly on a table: rays find the surfaces, lamps light them, a sensor takes them up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ptad_core.camera import Camera
+from ptad_core.frames import invert, transform_points
+from ptad_core.rendering.exact import RayMesh
+from ptad_core.synthesis.assembly import Assembly
+from ptad_core.synthesis.lighting import UP, Lighting, Surface, draw_lighting, shade
+from ptad_core.synthesis.sensor import Sensor, draw_sensor, expose
+from ptad_core.synthesis.smooth import corner_normals
+from ptad_core.synthesis.textures import Material, Noise, albedo, draw_material, draw_palette
+from ptad_core.types import ColorImage, FloatArray, MaskImage
+
+Labels = NDArray[np.int64]
+Array = NDArray[np.float32]
+"""What is held per ray is held in single precision."""
+
+TABLE, VOID = -1, -2
+PHASES = 16
+"""Neighbouring pixels in blocks of 4 x 4 use different shadow rays; their average is smooth."""
+SUBPIXELS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The table: a matt, almost grey plane. ``colour`` linear RGB, ``mottle`` and ``grain`` relative to it."""
+
+    colour: FloatArray
+    mottle: float
+    grain: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How many rays are spent on the light at each point."""
+
+    shadow_rays: int = 3
+    ambient_rays: int = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """Everything that changes the picture but not the shape."""
+
+    materials: Mapping[str, Material]
+    table: Table
+    lighting: Lighting
+    sensor: Sensor
+    noise: Noise
+
+
+def draw_appearance(rng: np.random.Generator, assembly: Assembly) -> Appearance:
+    """Draw materials for the components, a table, lamps and a camera."""
+    hues = draw_palette(rng)
+    tint = 1 + rng.uniform(-0.02, 0.02, 3)
+    table = Table(rng.uniform(0.42, 0.58) * tint, float(rng.uniform(0.02, 0.05)), float(rng.uniform(0.02, 0.06)))
+    return Appearance({c.name: draw_material(rng, hues) for c in assembly.components}, table, draw_lighting(rng),
+                      draw_sensor(rng), Noise(rng))
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture with what is known of it.
+
+    Attributes:
+        image_bgr: (H, W, 3) uint8.
+        mask: (H, W) bool, true where the pixel's centre shows the assembly.
+    """
+
+    image_bgr: ColorImage
+    mask: MaskImage
+
+
+@dataclass(frozen=True, slots=True)
+class _Hits:
+    """What n rays meet: labels (n,), and (n, 3) points and unit vectors in the cell frame."""
+
+    label: Labels
+    point: Array
+    flat_normal: Array
+    normal: Array
+    view: Array
+
+
+class Scene:
+    """An assembly (or none) at a place in the cell, whose table is the plane z = 0; pictures of it from anywhere."""
+
+    def __init__(self, assembly: Assembly | None, T_cell_part: FloatArray, diameter_m: float, appearance: Appearance,
+                 quality: Quality | None = None) -> None:
+        """Take the assembly as it is, with the diameter of the intact one (the measure of textures)."""
+        self._look = appearance
+        self._quality = quality or Quality()
+        self._diameter = diameter_m
+        self._T_part_cell = invert(T_cell_part)
+        self._mesh: RayMesh | None = None
+        self._names: list[str] = []
+        if assembly is not None:
+            solid = assembly.solid.transformed(T_cell_part)
+            self._mesh = RayMesh(solid.vertices, solid.faces)
+            self._names = [c.name for c in assembly.components]
+            self._component = assembly.component_of_face
+            self._corner_normals = corner_normals(solid).astype(np.float32)
+            a, b, c = (solid.vertices[solid.faces[:, k]] for k in range(3))
+            flat = np.cross(b - a, c - a)
+            flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-30)
+            self._flat_normals = flat.astype(np.float32)
+
+    def picture(self, camera: Camera, T_camera_cell: FloatArray, rng: np.random.Generator) -> Picture:
+        """Take a picture with a camera without lens distortion; ``rng`` makes the sensor's noise."""
+        T_cell_camera = invert(T_camera_cell)
+        v, u = (k.ravel() for k in np.mgrid[0:camera.height, 0:camera.width])
+        hits = self._cast(T_cell_camera[:3, 3], _rays(camera, T_cell_camera, u, v))
+        shares = self._visibility(hits, u % 4 + 4 * (v % 4), self._quality)
+        shape = (camera.height, camera.width)
+        shares = _smooth(shares.reshape(*shape, -1), hits.label.reshape(shape), hits.normal.reshape(*shape, 3))
+        light = self._shade(hits, shares.reshape(len(u), -1))
+        edge = np.flatnonzero(_edges(hits, shape, 0.02 * self._diameter))
+        light[edge] = self._supersampled(camera, T_cell_camera, u[edge], v[edge])
+        image = expose(light.reshape(*shape, 3), self._look.sensor, rng)
+        return Picture(image, (hits.label >= 0).reshape(shape))
+
+    def _supersampled(self, camera: Camera, T_cell_camera: FloatArray, u: Labels, v: Labels) -> Array:
+        """Return the (n, 3) light of pixels whose area shows more than one surface."""
+        steps = (np.arange(SUBPIXELS) + 0.5) / SUBPIXELS - 0.5
+        dv, du = (d.ravel() for d in np.meshgrid(steps, steps, indexing="ij"))
+        rays = _rays(camera, T_cell_camera, (u[:, None] + du).ravel(), (v[:, None] + dv).ravel())
+        hits = self._cast(T_cell_camera[:3, 3], rays)
+        few = Quality(min(self._quality.shadow_rays, 1), min(self._quality.ambient_rays, 1))  # they are averaged
+        light = self._shade(hits, self._visibility(hits, np.arange(len(rays)) % PHASES, few))
+        return np.asarray(light.reshape(len(u), SUBPIXELS ** 2, 3).mean(axis=1))
+
+    def _cast(self, origin: FloatArray, rays: Array) -> _Hits:
+        n = len(rays)
+        label, t = np.full(n, VOID), np.full(n, np.inf, np.float32)
+        normal = np.zeros((n, 3), np.float32)
+        normal[:, 2] = 1.0
+        flat = normal.copy()
+        down = rays[:, 2] < -1e-6
+        t[down] = -origin[2] / rays[down, 2]
+        label[down] = TABLE
+        if self._mesh is not None:
+            found = self._mesh.first_hits(origin, rays)
+            near = np.flatnonzero(found.t < t)
+            face, u, v = found.face[near], found.u[near, None], found.v[near, None]
+            label[near], t[near] = self._component[face], found.t[near]
+            corners = self._corner_normals[face]
+            bent = corners[:, 0] * (1 - u - v) + corners[:, 1] * u + corners[:, 2] * v
+            normal[near] = bent / np.linalg.norm(bent, axis=1, keepdims=True)
+            flat[near] = self._flat_normals[face]
+        t[~np.isfinite(t)] = 0.0
+        view = -rays / np.linalg.norm(rays, axis=1, keepdims=True)
+        return _Hits(label, origin.astype(np.float32) + t[:, None] * rays, flat, normal, view)
+
+    def _visibility(self, hits: _Hits, phase: Labels, quality: Quality) -> Array:
+        """Return what each point sees: (n, lamps + 1) shares of the lamps and, last, of the surroundings."""
+        lamps = self._look.lighting.lamps
+        shares = np.ones((len(hits.label), len(lamps) + 1), np.float32)
+        if self._mesh is None:
+            return shares
+        on_part, table = np.flatnonzero(hits.label >= 0), np.flatnonzero(hits.label == TABLE)
+        for k, lamp in enumerate(lamps):
+            towards = lamp.direction.astype(np.float32)
+            facing = hits.flat_normal[on_part] @ towards > 0
+            shares[on_part[~facing], k] = 0.0
+            todo = np.concatenate([on_part[facing], table[self._in_reach(hits.point[table], towards, lamp.softness)]])
+            around = _disc(quality.shadow_rays, phase[todo]) * np.float32(lamp.softness)
+            side, other = _axes_across(towards[None])
+            shares[todo, k] = self._seen(hits, todo, towards + around[..., :1] * side + around[..., 1:] * other)
+        if quality.ambient_rays:
+            todo = np.concatenate([on_part, table[self._in_reach(hits.point[table], UP, 1.0)]])
+            around = _disc(quality.ambient_rays, phase[todo])
+            normal = hits.flat_normal[todo]
+            side, other = _axes_across(normal)
+            height = np.sqrt(np.clip(1 - (around ** 2).sum(axis=-1, keepdims=True), 0.01, None))
+            shares[todo, -1] = self._seen(
+                hits, todo, height * normal + around[..., :1] * side + around[..., 1:] * other)
+        return shares
+
+    def _seen(self, hits: _Hits, index: Labels, rays: Array) -> Array:
+        """Return the (n,) share of (k, n, 3) rays that get away from the hits chosen by an (n,) index."""
+        assert self._mesh is not None
+        start = hits.point[index] + hits.flat_normal[index] * np.float32(3e-4 * self._diameter)
+        blocked = np.zeros(len(index), np.float32)
+        for towards in rays:
+            blocked += self._mesh.occluded(start, np.ascontiguousarray(towards))
+        return np.asarray(1 - blocked / len(rays))
+
+    def _in_reach(self, points: Array, direction: Array, softness: float) -> NDArray[np.bool_]:
+        """Tell which (n, 3) points of the table the assembly may keep the light of a direction from."""
+        assert self._mesh is not None
+        low, high = self._mesh.lower, self._mesh.upper
+        slope = direction[:2] / direction[2]
+        reach = high[2] * (softness / direction[2] + 0.05)
+        near = np.minimum(low[:2], low[:2] - slope * high[2]) - reach
+        far = np.maximum(high[:2], high[:2] - slope * high[2]) + reach
+        x, y = points[:, 0], points[:, 1]
+        return np.asarray((x > near[0]) & (x < far[0]) & (y > near[1]) & (y < far[1]))
+
+    def _shade(self, hits: _Hits, shares: Array) -> Array:
+        n = len(hits.label)
+        colour = np.empty((n, 3), np.float32)
+        specular, gloss, metallic = (np.full(n, value, np.float32) for value in (0.02, 8.0, 0.0))
+        ground = hits.label < 0
+        colour[ground] = self._table_colour(hits.point[ground])
+        for index in np.unique(hits.label[~ground]):
+            here = np.flatnonzero(hits.label == index)
+            material = self._look.materials[self._names[index]]
+            points = transform_points(self._T_part_cell, hits.point[here]) / self._diameter
+            colour[here] = albedo(material, points, self._look.noise)
+            specular[here], gloss[here], metallic[here] = material.specular, material.gloss, material.metallic
+        surface = Surface(hits.normal, hits.view, colour, specular, gloss, metallic, shares[:, :-1], shares[:, -1])
+        return shade(surface, self._look.lighting)
+
+    def _table_colour(self, points: Array) -> Array:
+        p = points / self._diameter
+        mottle = self._look.noise.fractal(p * 1.7, 2) - 0.5
+        grain = self._look.noise(p * 90.0) - 0.5
+        table = self._look.table
+        return np.asarray(table.colour * (1 + table.mottle * 2 * mottle + table.grain * grain)[:, None])
+
+
+def _rays(camera: Camera, T_cell_camera: FloatArray, u: NDArray[np.generic], v: NDArray[np.generic]) -> Array:
+    """Return (n, 3) rays through (n,) pixels, of z-depth 1, in the cell frame."""
+    seen = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones(len(u))], axis=1)
+    return np.asarray(seen @ T_cell_camera[:3, :3].T, dtype=np.float32)
+
+
+def _disc(rays: int, phase: Labels) -> Array:
+    """Return (rays, n, 2) points of the unit disc; all phases together cover it evenly (a sunflower)."""
+    index = np.arange(rays)[:, None] * PHASES + (np.arange(PHASES) * 7) % PHASES
+    radius, angle = np.sqrt((index + 0.5) / (rays * PHASES)), index * 2.399963
+    points = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1).astype(np.float32)
+    return np.asarray(points[:, phase])
+
+
+def _axes_across(direction: Array) -> tuple[Array, Array]:
+    """Return two unit vectors (n, 3) at right angles to (n, 3) unit directions and to each other."""
+    x, y, z = direction.T
+    sign = np.where(z < 0, np.float32(-1), np.float32(1))
+    a = -1 / (sign + z)
+    b = x * y * a
+    return np.stack([1 + sign * x * x * a, sign * b, -sign * x], axis=1), np.stack([b, sign + y * y * a, -y], axis=1)
+
+
+def _smooth(shares: Array, label: Labels, normal: Array) -> Array:
+    """Average (H, W, k) shares over 4 x 4 pixels of the same surface, which all phases meet in once."""
+    changing = cv2.dilate((shares < 1).any(axis=2).astype(np.uint8), np.ones((5, 5), np.uint8))
+    rows, columns = np.flatnonzero(changing.any(axis=1)), np.flatnonzero(changing.any(axis=0))
+    if len(rows) == 0:
+        return shares
+    window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    inner, around = shares[window], ((2, 1), (2, 1))
+    wide = np.pad(inner, (*around, (0, 0)), mode="edge")
+    wide_label = np.pad(label[window], around, constant_values=VOID - 1)
+    wide_normal = np.pad(normal[window], (*around, (0, 0)), mode="edge")
+    height, width = inner.shape[:2]
+    total, weight = np.zeros_like(inner), np.zeros((height, width, 1), np.float32)
+    for dy in range(4):
+        for dx in range(4):
+            part = slice(dy, dy + height), slice(dx, dx + width)
+            same = wide_label[part] == label[window]
+            same &= np.einsum("ijk,ijk->ij", wide_normal[part], wide_normal[2:2 + height, 2:2 + width]) > 0.9
+            total += wide[part] * same[..., None]
+            weight += same[..., None]
+    out = shares.copy()
+    out[window] = total / np.maximum(weight, 1)
+    return out
+
+
+def _edges(hits: _Hits, shape: tuple[int, int], step_m: float) -> MaskImage:
+    """Mark the pixels (H * W,) beside another surface, a fold or a step in depth."""
+    label = hits.label.reshape(shape)
+    normal = hits.flat_normal.reshape(*shape, 3)
+    point = hits.point.reshape(*shape, 3)
+    edge = np.zeros(shape, bool)
+    for axis in (0, 1):
+        near: list[slice] = [slice(None), slice(None)]
+        next_to: list[slice] = [slice(None), slice(None)]
+        near[axis], next_to[axis] = slice(None, -1), slice(1, None)
+        a, b = (near[0], near[1]), (next_to[0], next_to[1])
+        differs = label[a] != label[b]
+        differs |= np.einsum("ijk,ijk->ij", normal[a], normal[b]) < 0.9
+        step = point[b] - point[a]
+        differs |= (label[a] >= 0) & (np.abs(np.einsum("ijk,ijk->ij", step, normal[a])) > step_m)
+        edge[a] |= differs
+        edge[b] |= differs
+    return edge.ravel()

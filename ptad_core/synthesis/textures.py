@@ -1,0 +1,151 @@
+"""Solid textures: the colour of a surface point from its place in space, so that any shape can be painted."""
+
+from __future__ import annotations
+
+import colorsys
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from scipy.ndimage import map_coordinates
+
+from ptad_core.types import FloatArray
+
+
+class Pattern(StrEnum):
+    """How the two colours of a material are mixed."""
+
+    PLAIN = "plain"
+    WOOD = "wood"
+    STRIPES = "stripes"
+    BRUSHED = "brushed"
+    SPECKLE = "speckle"
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a surface is made of. Colours are linear RGB 0..1; lengths are relative to the part's diameter.
+
+    Attributes:
+        pattern: how ``colour`` and ``second`` are mixed.
+        frame: (3, 3) axes of the pattern in the part frame, rows.
+        scale: length of one repetition.
+        specular: strength of the highlight, 0..1.
+        gloss: exponent of the highlight; large is polished.
+        metallic: 0..1, how much the highlight and reflections take the material's colour.
+    """
+
+    pattern: Pattern
+    colour: tuple[float, float, float]
+    second: tuple[float, float, float]
+    frame: FloatArray
+    scale: float
+    specular: float
+    gloss: float
+    metallic: float
+
+
+class Noise:
+    """Smooth value noise in space: random values on a lattice that repeats, blended in between."""
+
+    SIZE = 32
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._lattice = rng.random((self.SIZE,) * 3, dtype=np.float32)
+
+    def __call__(self, points: FloatArray) -> FloatArray:
+        """Return (n,) values 0..1 at (n, 3) points; the lattice's step is 1."""
+        cell = np.floor(points)
+        t = points - cell
+        smooth = cell + t * t * (3 - 2 * t)
+        return np.asarray(map_coordinates(self._lattice, smooth.T, order=1, mode="grid-wrap"), dtype=np.float64)
+
+    def fractal(self, points: FloatArray, octaves: int) -> FloatArray:
+        """Return the sum of octaves, each twice as fine and half as strong, 0..1."""
+        weights = 0.5 ** np.arange(octaves)
+        values = [w * self(points * 2.0 ** k + 7.3 * k) for k, w in enumerate(weights)]
+        return np.asarray(sum(values) / weights.sum())
+
+
+def albedo(material: Material, points: FloatArray, noise: Noise) -> FloatArray:
+    """Return the (n, 3) linear colours at (n, 3) points of the part frame, in units of the part's diameter."""
+    p = points @ material.frame.T / material.scale
+    mix = _PATTERNS[material.pattern](p, noise)[:, None]
+    return np.asarray(np.array(material.colour) * (1 - mix) + np.array(material.second) * mix)
+
+
+def _plain(p: FloatArray, noise: Noise) -> FloatArray:
+    return 0.35 * noise.fractal(p * 2.0, 3)
+
+
+def _wood(p: FloatArray, noise: Noise) -> FloatArray:
+    """Growth rings about an axis beside the part, drawn out along the grain."""
+    bent = p + 0.5 * noise(p * [0.25, 1.0, 1.0])[:, None]
+    rings = np.sqrt((bent[:, 1] - 3.1) ** 2 + (bent[:, 2] + 2.3) ** 2) * 2.2
+    t = rings - np.floor(rings)
+    fibres = noise(p * [1.5, 22.0, 22.0])
+    return np.asarray(np.clip(0.8 * t ** 2 * (1 - t ** 8) + 0.3 * fibres, 0, 1))
+
+
+def _stripes(p: FloatArray, noise: Noise) -> FloatArray:
+    wave = np.sin(2 * np.pi * (p[:, 0] + 0.08 * noise(p)))
+    return np.asarray(np.clip(0.5 + 3.0 * wave, 0, 1))
+
+
+def _brushed(p: FloatArray, noise: Noise) -> FloatArray:
+    fine = noise(p * [2.0, 30.0, 30.0])
+    return np.asarray(0.7 * fine + 0.3 * noise.fractal(p, 2))
+
+
+def _speckle(p: FloatArray, noise: Noise) -> FloatArray:
+    grains = noise(p * 14.0)
+    return np.asarray(np.clip((grains - 0.66) * 12.0, 0, 1) * 0.9 + 0.1 * noise(p))
+
+
+_PATTERNS = {Pattern.PLAIN: _plain, Pattern.WOOD: _wood, Pattern.STRIPES: _stripes, Pattern.BRUSHED: _brushed,
+             Pattern.SPECKLE: _speckle}
+
+
+def linear_rgb(hue: float, saturation: float, value: float) -> tuple[float, float, float]:
+    """Return linear RGB of a colour given as HSV 0..1 in sRGB."""
+    r, g, b = (float(c) ** 2.2 for c in colorsys.hsv_to_rgb(hue % 1.0, saturation, value))
+    return r, g, b
+
+
+PAINTS = (0.0, 0.055, 0.13, 0.33, 0.47, 0.57, 0.63, 0.8)
+"""Hues that machines are painted in: red, orange, yellow, green, teal, light and dark blue, purple."""
+
+
+def draw_palette(rng: np.random.Generator, count: int = 4) -> list[float]:
+    """Draw a few hues that differ."""
+    return [float(hue) for hue in rng.choice(PAINTS, count, replace=False) + rng.uniform(-0.02, 0.02, count)]
+
+
+def draw_material(rng: np.random.Generator, hues: list[float]) -> Material:
+    """Draw a material with one of the hues, saturated enough to tell the part from a grey table."""
+    pattern = Pattern(rng.choice([p.value for p in Pattern], p=[0.4, 0.12, 0.12, 0.22, 0.14]))
+    hue = hues[int(rng.integers(len(hues)))] + rng.uniform(-0.02, 0.02)
+    saturation, value = rng.uniform(0.55, 0.85), rng.uniform(0.45, 0.85)
+    metallic, specular, gloss = 0.0, float(rng.uniform(0.02, 0.12)), float(rng.uniform(15, 90))
+    second = linear_rgb(hue + rng.uniform(-0.03, 0.03), saturation, value * rng.uniform(0.6, 0.8))
+    scale = float(rng.uniform(0.3, 0.6))
+    if pattern is Pattern.WOOD:
+        hue, saturation, value = rng.uniform(0.05, 0.1), rng.uniform(0.5, 0.7), rng.uniform(0.55, 0.8)
+        second = linear_rgb(hue - 0.01, saturation + 0.1, value * 0.6)
+        scale = float(rng.uniform(0.12, 0.25))
+    elif pattern is Pattern.STRIPES:
+        second = linear_rgb(hue + rng.uniform(0.25, 0.75), saturation, rng.uniform(0.4, 0.9))
+        scale = float(rng.uniform(0.06, 0.14))
+    elif pattern is Pattern.BRUSHED:
+        saturation = rng.uniform(0.45, 0.65)
+        second = linear_rgb(hue, saturation, value * 0.85)
+        metallic, specular, gloss = float(rng.uniform(0.6, 0.9)), float(rng.uniform(0.25, 0.5)), float(rng.uniform(25, 60))
+    elif pattern is Pattern.SPECKLE:
+        second = linear_rgb(hue + rng.uniform(-0.1, 0.1), saturation * 0.6, rng.uniform(0.8, 0.95))
+    return Material(pattern, linear_rgb(hue, saturation, value), second, _random_axes(rng), scale, specular, gloss,
+                    metallic)
+
+
+def _random_axes(rng: np.random.Generator) -> FloatArray:
+    """Axes of a pattern: along the part's own, as machined and sawn surfaces are, in random order."""
+    return np.asarray(np.eye(3)[rng.permutation(3)])
