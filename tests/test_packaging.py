@@ -75,6 +75,32 @@ def test_executables_lead_to_functions():
         assert function in {node.name for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)}
 
 
+PIP_NAMES = {"cv2": "opencv-python-headless", "yaml": "pyyaml", "backports": "backports.zstd"}
+ROS_NAMES = {"tf2_ros": "tf2_ros_py"}
+
+
+def imported_by(*folders: str) -> set[str]:
+    """Return the packages, neither ours nor Python's own, that are imported anywhere below the folders."""
+    found: set[str] = set()
+    for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                found.add(node.module.partition(".")[0])
+    return found - set(sys.stdlib_module_names) - {"ptad_core", "ptad_ros"}
+
+
+def test_what_is_imported_is_declared():
+    required = set((ROOT / "requirements.txt").read_text().split())
+    core = {PIP_NAMES.get(name, name) for name in imported_by("ptad_core")}
+    assert core - required == set(), "missing in requirements.txt"
+    manifest = set(re.findall(r"<(?:exec_)?depend>(.*)</", (ROOT / "package.xml").read_text()))
+    nodes = {ROS_NAMES.get(name, name) for name in imported_by("ptad_ros", "launch")}
+    of_pip = {name for name in nodes if PIP_NAMES.get(name, name) in required}
+    assert nodes - of_pip - manifest == set(), "missing in package.xml"
+
+
 def constants_of(message: str, prefix: str = "") -> dict[str, int]:
     text = (ROOT / "ptad_msgs" / "msg" / f"{message}.msg").read_text()
     return {name: int(value) for name, value in re.findall(rf"(?m)^u?int\d+ {prefix}([A-Z_]+)\s*=\s*(\d+)", text)}
