@@ -99,7 +99,7 @@ def render_surface(gaussians: Gaussians, camera: Camera, T_camera_part: FloatArr
         depth += w * here
         normals += w[..., None] * splat.normal_camera
         light = np.where(reached, light * (1 - splat.alpha), light)
-    hidden = (render_mask(gaussians, camera, T_camera_part) < 0.5) | (weight == 0)
+    hidden = (light > 0.5) | (weight == 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         depth, normals = depth / weight, normals / np.linalg.norm(normals, axis=2, keepdims=True)
     depth[hidden], normals[hidden] = np.nan, np.nan
