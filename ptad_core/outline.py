@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 
 from ptad_core.filters import blur
 from ptad_core.types import FloatArray, FloatImage
+
+MIN_NORMAL_AGREEMENT = 0.5
+"""Cosine between the normals of two outline points that may be the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +77,39 @@ def _crossings(mask: NDArray[np.float32], smooth: NDArray[np.float32], out: NDAr
                 out[k, 3] = gy / length
                 k += 1
     return k
+
+
+def match_outlines(a: Outline, b: Outline, limit_px: float) -> tuple[FloatArray, FloatArray]:
+    """Find for each point of ``a`` the nearest point of ``b`` whose normal agrees.
+
+    Both outlines must be in raster order, as ``find_outline`` returns them.
+
+    Returns:
+        (n,) distance along b's normal, how far the point of ``a`` has to move along it, and (n,) plain distance;
+        both inf where there is none within ``limit_px``.
+    """
+    along, plain = np.full(len(a), np.inf), np.full(len(a), np.inf)
+    if len(b):
+        _match(a.points, a.normals, b.points, b.normals, limit_px, along, plain)
+    return along, plain
+
+
+@njit(cache=True, nogil=True)
+def _match(p: FloatArray, pn: FloatArray, q: FloatArray, qn: FloatArray, limit: float, along: FloatArray,
+           plain: FloatArray) -> None:
+    """Search from the row of each point outwards; raster order is sorted by y to within one pixel."""
+    first = 0
+    for i in range(len(p)):
+        while first < len(q) and q[first, 1] < p[i, 1] - limit - 1:
+            first += 1
+        best = limit * limit
+        for j in range(first, len(q)):
+            dy = q[j, 1] - p[i, 1]
+            if dy > limit + 1:
+                break
+            dx = q[j, 0] - p[i, 0]
+            d2 = dx * dx + dy * dy
+            if d2 < best and pn[i, 0] * qn[j, 0] + pn[i, 1] * qn[j, 1] > MIN_NORMAL_AGREEMENT:
+                best = d2
+                along[i] = dx * qn[j, 0] + dy * qn[j, 1]
+                plain[i] = math.sqrt(d2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -14,7 +15,7 @@ from ptad_core.pose.contour_fit import ContourFit, fit_contour
 from ptad_core.pose.interior import interior_support
 from ptad_core.pose.query import Query, make_query
 from ptad_core.pose.refine import MaskFit, refine_mask
-from ptad_core.pose.search import candidate_poses
+from ptad_core.pose.search import Cone, candidate_poses
 from ptad_core.pose.trust import agreement, covariance, margin, reasons_against
 from ptad_core.reference.build import Reference
 from ptad_core.reference.symmetry import symmetric_angle_deg
@@ -24,7 +25,12 @@ from ptad_core.types import AlignedPose, Alignment, ColorImage, FloatArray, Pose
 
 BLIND_REACH_PX = 30.0
 """How far, in crop pixels, the outline of a candidate view may lie from the query's."""
-MAX_SEED_REACH_PX = 60.0
+ROUGH_STEPS = 10
+COARSE_REACH_PX = 12.0
+MIN_OUTLINE_PX = 12
+MIN_CONE_DEG = 12.0
+"""Candidate views lie about 8 degrees apart: a narrower cone might hold none."""
+SEEDED_HYPOTHESES = 7
 SAME_POSE_DEG = 4.0
 SAME_POSE_DIAMETERS = 0.04
 OTHER_POSE_DEG = 20.0
@@ -55,51 +61,54 @@ def align(segmentation: Segmentation, camera: Camera, reference: Reference, conf
     if segmentation.box_px is None:
         return Alignment(None, (Reason.NO_OBJECT,), "there is no mask to align to")
     query = make_query(segmentation.mask, segmentation.box_px, camera, config.work_size_px)
+    if len(query.outline) < MIN_OUTLINE_PX:
+        return Alignment(None, (Reason.POSE_NOT_FOUND,), "too little of the object's outline is inside the image")
     attempt = Alignment(None, (Reason.POSE_NOT_FOUND,), "no seed and no candidate view led to a pose")
     for seed in seeds:
-        attempt = _from_seed(query, reference, config, seed)
+        attempt = _search(query, reference, config, seed, image_bgr)
         if attempt.trusted:
             return attempt
     if seeds and not config.search_when_seed_fails:
         return attempt
-    found = _blind(query, reference, config, image_bgr)
+    found = _search(query, reference, config, None, image_bgr)
     # Where neither is trusted, a seeded pose tells the operator more than a blind guess.
-    return found if found.trusted or not seeds or attempt.pose is None else attempt
+    return found if found.trusted or attempt.pose is None else attempt
 
 
-def _from_seed(query: Query, reference: Reference, config: PoseConfig, seed: PoseSeed) -> Alignment:
-    T = seed.T_camera_part
-    centre = T[:3, :3] @ reference.center_m + T[:3, 3]
-    if centre[2] <= 0:
-        return Alignment(None, (Reason.OUT_OF_VIEW,), f"the seed ({seed.source}) puts the part behind the camera")
-    px_per_m = query.camera.fx / centre[2]
-    reach = 2 * px_per_m * (seed.sigma_translation_m
-                            + np.radians(seed.sigma_rotation_deg) * 0.5 * reference.diameter_m)
-    coarse = fit_contour(query, reference, T, float(np.clip(reach, 8.0, MAX_SEED_REACH_PX)))
-    if not np.isfinite(coarse.cost_px):
-        return Alignment(None, (Reason.POSE_NOT_FOUND,), f"the seed ({seed.source}) leads out of the view")
-    fit = refine_mask(query, reference, coarse.T_camera_part, config.max_iterations)
-    if fit is None:
-        return Alignment(None, (Reason.POSE_NOT_FOUND,),
-                         f"seen from the seed ({seed.source}), the CAD's outline does not meet the mask's")
-    return _report(query, reference, config, fit, None, np.inf, seed.source, seed)
-
-
-def _blind(query: Query, reference: Reference, config: PoseConfig, image_bgr: ColorImage | None) -> Alignment:
-    if len(query.outline) < 12:
-        return Alignment(None, (Reason.POSE_NOT_FOUND,), "too little of the outline is inside the image")
-    candidates = candidate_poses(query, reference, _view_choice(reference, config), config.hypotheses)
-    coarse = _threads.map(lambda T: fit_contour(query, reference, T, BLIND_REACH_PX), candidates)
-    finalists = _finalists(sorted((c for c in coarse if np.isfinite(c.cost_px)), key=lambda c: c.cost_px),
-                           reference, config.finalists)
-    refined = _threads.map(
-        lambda c: refine_mask(query, reference, c.T_camera_part, config.max_iterations), finalists)
+def _search(query: Query, reference: Reference, config: PoseConfig, seed: PoseSeed | None,
+            image_bgr: ColorImage | None) -> Alignment:
+    """Candidates, each fitted roughly; the best of them finely; then the choice. A seed narrows the candidates."""
+    source = seed.source if seed is not None else SeedSource.BLIND
+    # Far from the seed nothing is looked for, so there are no rivals to refine.
+    finalists = config.finalists
+    neighbours = (finalists + 1) // 2 if seed is None else finalists
+    first = _candidates(query, reference, config, seed)
+    rough = _best(_threads.map(lambda T: fit_contour(query, reference, T, BLIND_REACH_PX, ROUGH_STEPS, 2), first))
+    kept = _finalists(rough, reference, 2 * neighbours, 2 * finalists)
+    coarse = _best(_threads.map(lambda c: fit_contour(query, reference, c.T_camera_part, COARSE_REACH_PX), kept))
+    last = _finalists(coarse, reference, neighbours, finalists)
+    refined = _threads.map(lambda c: refine_mask(query, reference, c.T_camera_part, config.max_iterations), last)
     fits = sorted((f for f in refined if f is not None), key=lambda f: f.cost_px)
     if not fits:
-        return Alignment(None, (Reason.POSE_NOT_FOUND,),
-                         "from no candidate view does the CAD's outline meet the mask's")
+        words = f"from no candidate ({source}) does the CAD's outline meet the mask's"
+        return Alignment(None, (Reason.POSE_NOT_FOUND,), words)
     best, rival, lead = _choose(fits, query, reference, image_bgr)
-    return _report(query, reference, config, best, rival, lead, SeedSource.BLIND, None)
+    return _report(query, reference, config, best, rival, lead, source, seed)
+
+
+def _candidates(query: Query, reference: Reference, config: PoseConfig, seed: PoseSeed | None) -> list[FloatArray]:
+    """First guesses: the seed and the views around it, or views from everywhere."""
+    if seed is None:
+        return candidate_poses(query, reference, _view_choice(reference, config), config.hypotheses)
+    cone = Cone(seed.T_camera_part[:3, :3], max(MIN_CONE_DEG, 2 * seed.sigma_rotation_deg))
+    around = candidate_poses(query, reference, np.arange(len(reference.views.directions)), SEEDED_HYPOTHESES, cone)
+    in_front = (seed.T_camera_part[:3, :3] @ reference.center_m + seed.T_camera_part[:3, 3])[2] > 0
+    return ([seed.T_camera_part] if in_front else []) + around
+
+
+def _best(fits: Iterable[ContourFit]) -> list[ContourFit]:
+    """The fits that hold, best first."""
+    return sorted((f for f in fits if np.isfinite(f.cost_px)), key=lambda f: f.cost_px)
 
 
 def _choose(fits: list[MaskFit], query: Query, reference: Reference, image_bgr: ColorImage | None,
@@ -128,12 +137,12 @@ def _view_choice(reference: Reference, config: PoseConfig) -> NDArray[np.int64]:
     return np.arange(len(directions))
 
 
-def _finalists(sorted_fits: list[ContourFit], reference: Reference, count: int) -> list[ContourFit]:
-    """The fits worth refining: the best few, and then the best that are no neighbours of theirs but rivals."""
+def _finalists(sorted_fits: list[ContourFit], reference: Reference, neighbours: int, count: int) -> list[ContourFit]:
+    """The fits worth refining: the best ``neighbours``, and up to ``count`` the best that are rivals of all others."""
     kept: list[ContourFit] = []
     for fit in sorted_fits:
         if all(not _closer(fit.T_camera_part, k.T_camera_part, reference, SAME_POSE_DEG, SAME_POSE_DIAMETERS)
-               if len(kept) < (count + 1) // 2 else _rivals(fit, k, reference) for k in kept):
+               if len(kept) < neighbours else _rivals(fit, k, reference) for k in kept):
             kept.append(fit)
         if len(kept) == count:
             break

@@ -34,23 +34,32 @@ class ContourFit:
 
 
 def fit_contour(query: Query, reference: Reference, T_camera_part: FloatArray, start_reach_px: float,
-                iterations: int = 16) -> ContourFit:
-    """Fit the reference's outline to the query's, from a first guess that is off by up to ``start_reach_px``."""
-    outline = query.outline.thinned(QUERY_POINTS)
+                iterations: int = 14, stride: int = 1) -> ContourFit:
+    """Fit the reference's outline to the query's.
+
+    Args:
+        query: the mask's outline and camera.
+        reference: the part.
+        T_camera_part: first guess.
+        start_reach_px: how far the guess's outline may lie from the query's, crop pixels.
+        iterations: Newton steps.
+        stride: take every so many points of both outlines; time goes with the square.
+    """
+    outline = query.outline.thinned(QUERY_POINTS // stride)
     R = T_camera_part[:3, :3].copy()
     c = R @ reference.center_m + T_camera_part[:3, 3]
     camera, views = query.camera, reference.views
-    cost = _fit(views.directions, views.points, views.normals, R, c, camera.fx, camera.fy, camera.cx, camera.cy,
+    cost = _fit(views.directions, views.points, views.normals, stride, R, c, camera.fx, camera.fy, camera.cx, camera.cy,
                 outline.points, outline.normals, start_reach_px, FINAL_REACH_PX, iterations)
     return ContourFit(make_transform(R, c - R @ reference.center_m), float(cost))
 
 
 @njit(cache=True, nogil=True)
-def _fit(directions: FloatArray, points: FloatArray, normals: FloatArray, R: FloatArray, c: FloatArray, fx: float,
-         fy: float, cx: float, cy: float, q: FloatArray, qn: FloatArray, start: float, final: float,
+def _fit(directions: FloatArray, points: FloatArray, normals: FloatArray, stride: int, R: FloatArray, c: FloatArray,
+         fx: float, fy: float, cx: float, cy: float, q: FloatArray, qn: FloatArray, start: float, final: float,
          iterations: int) -> float:
     """Update R and c in place; returns the mean truncated distance both ways, with ``final`` as the limit."""
-    n, m = points.shape[1], q.shape[0]
+    n, m = points.shape[1] // stride, q.shape[0]
     X, p, pn = np.empty((n, 3)), np.empty((n, 2)), np.empty((n, 2))
     near_q, near_p = np.empty(n, np.int64), np.empty(m, np.int64)
     d_q, d_p = np.empty(n), np.empty(m)
@@ -59,12 +68,12 @@ def _fit(directions: FloatArray, points: FloatArray, normals: FloatArray, R: Flo
         reach = max(final, start * (final / start) ** (k / max(iterations - 3, 1)))
         view = np.argmax(directions @ (R.T @ (-c)))
         for i in range(n):
-            X[i] = R @ points[view, i]
+            X[i] = R @ points[view, stride * i]
             z = X[i, 2] + c[2]
             if z < 1e-6:
                 return np.inf
             p[i, 0], p[i, 1] = fx * (X[i, 0] + c[0]) / z + cx, fy * (X[i, 1] + c[1]) / z + cy
-            a = R @ normals[view, i]
+            a = R @ normals[view, stride * i]
             length = math.sqrt(a[0] * a[0] + a[1] * a[1]) + 1e-12
             pn[i, 0], pn[i, 1] = a[0] / length, a[1] / length
         d_q[:] = 1e18

@@ -36,6 +36,12 @@ class Query:
     origin: FloatArray
     seen: MaskImage
 
+    def camera_ray_to_box(self) -> FloatArray:
+        """(3,) ray through the middle of the outline's box."""
+        middle = (self.outline.points.min(0) + self.outline.points.max(0)) / 2
+        camera = self.camera
+        return np.array([(middle[0] - camera.cx) / camera.fx, (middle[1] - camera.cy) / camera.fy, 1.0])
+
     def crop_colour(self, picture: FloatImage) -> FloatImage:
         """Return the (S, S, C) crop of an (H, W, C) float32 picture of the whole image."""
         x, y = float(self.origin[0]), float(self.origin[1])

@@ -11,17 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from ptad_core.camera import Camera
 from ptad_core.frames import make_transform, rotation_exp, skew
-from ptad_core.outline import Outline, find_outline
+from ptad_core.outline import Outline, find_outline, match_outlines
 from ptad_core.pose.query import Query
 from ptad_core.reference.build import Reference
 from ptad_core.rendering.splat import mask_jacobian, render_mask_flow
 from ptad_core.types import FloatArray, FloatImage
 
-MIN_NORMAL_AGREEMENT = 0.5
 START_REACH_PX = 6.0
 FINAL_REACH_PX = 3.0
 INITIAL_DAMPING = 1e-3
@@ -36,6 +34,7 @@ class MaskFit:
     Attributes:
         T_camera_part: (4, 4).
         mask: (S, S) float32 rendered at that pose.
+        outline: its outline inside the image.
         normal_matrix: (6, 6) JᵀWJ, twist (v, w) in the camera frame about ``pivot``, in px² per (m, rad)².
         pivot: (3,) camera frame, the part's centre.
         residual_px: weighted root mean square of the outline's distance.
@@ -47,6 +46,7 @@ class MaskFit:
 
     T_camera_part: FloatArray
     mask: FloatImage
+    outline: Outline
     normal_matrix: FloatArray
     pivot: FloatArray
     residual_px: float
@@ -59,6 +59,7 @@ class MaskFit:
 @dataclass(frozen=True, slots=True)
 class _Linearised:
     mask: FloatImage
+    outline: Outline
     J: FloatArray
     e: FloatArray
     w: FloatArray
@@ -98,9 +99,9 @@ def refine_mask(query: Query, reference: Reference, T_camera_part: FloatArray, m
     H = now.J.T @ (now.w[:, None] * now.J)
     points = float(now.w.sum())
     rms = float(np.sqrt((now.w * now.e**2).sum() / max(points, 1e-9)))
-    cost = outline_distance(find_outline(now.mask), query.outline, FINAL_REACH_PX)
-    return MaskFit(make_transform(R, centre - R @ reference.center_m), now.mask, H, centre, rms, points, cost,
-                   taken, converged)
+    cost = _outline_cost(now, query)
+    T = make_transform(R, centre - R @ reference.center_m)
+    return MaskFit(T, now.mask, now.outline, H, centre, rms, points, cost, taken, converged)
 
 
 def _linearise(query: Query, reference: Reference, R: FloatArray, centre: FloatArray, reach: float,
@@ -111,12 +112,18 @@ def _linearise(query: Query, reference: Reference, R: FloatArray, centre: FloatA
     outline = inside_image(find_outline(mask), query)
     if len(outline) < MIN_POINTS or len(query.outline) < MIN_POINTS:
         return None
-    e, distance = signed_distance(outline.points, outline.normals, query.outline.points, query.outline.normals)
+    e, distance = match_outlines(outline, query.outline, reach)
     J = _outline_jacobian(flow, camera, outline, centre)
     w = np.where(distance < reach, (1 - np.minimum(distance / reach, 1.0) ** 2) ** 2, 0.0)
     if w.sum() < MIN_POINTS / 2:
         return None
-    return _Linearised(mask, J, np.where(np.isfinite(e), e, 0.0), w, distance)
+    return _Linearised(mask, outline, J, np.where(np.isfinite(e), e, 0.0), w, distance)
+
+
+def _outline_cost(now: _Linearised, query: Query) -> float:
+    """Mean truncated distance between the rendered and the query's outline, both ways."""
+    back = match_outlines(query.outline, now.outline, FINAL_REACH_PX)[1]
+    return 0.5 * float(np.minimum(now.distance, FINAL_REACH_PX).mean() + np.minimum(back, FINAL_REACH_PX).mean())
 
 
 def _objective(distance: FloatArray, reach: float) -> float:
@@ -148,30 +155,3 @@ def _outline_jacobian(flow: FloatImage, camera: Camera, outline: Outline, pivot:
     # From a twist about the camera's centre to one about the pivot: X -> X + v + w x (X - pivot).
     columns[:, 3:] += columns[:, :3] @ skew(pivot)
     return columns
-
-
-def outline_distance(a: Outline, b: Outline, limit: float) -> float:
-    """Mean truncated distance between two outlines, both ways, in pixels."""
-    if len(a) == 0 or len(b) == 0:
-        return limit
-    forth = signed_distance(a.points, a.normals, b.points, b.normals)[1]
-    back = signed_distance(b.points, b.normals, a.points, a.normals)[1]
-    return 0.5 * float(np.minimum(forth, limit).mean() + np.minimum(back, limit).mean())
-
-
-@njit(cache=True, nogil=True)
-def signed_distance(p: FloatArray, pn: FloatArray, q: FloatArray, qn: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Nearest point of q with an agreeing normal for each p: distance along q's normal (how far p has to move along
-    it), and plain distance; inf where there is none.
-    """
-    along, plain = np.full(len(p), np.inf), np.full(len(p), np.inf)
-    for i in range(len(p)):
-        best = np.inf
-        for j in range(len(q)):
-            dx, dy = q[j, 0] - p[i, 0], q[j, 1] - p[i, 1]
-            d2 = dx * dx + dy * dy
-            if d2 < best and pn[i, 0] * qn[j, 0] + pn[i, 1] * qn[j, 1] > MIN_NORMAL_AGREEMENT:
-                best = d2
-                along[i] = dx * qn[j, 0] + dy * qn[j, 1]
-        plain[i] = np.sqrt(best)
-    return along, plain

@@ -8,6 +8,7 @@ distance both ways for the best of them.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -21,14 +22,25 @@ from ptad_core.reference.symmetry import symmetric_angle_deg
 from ptad_core.types import FloatArray
 
 ROLLS = 24
-FORWARD_POINTS = 64
-SHORTLIST = 400
+FORWARD_POINTS = 38
+QUERY_POINTS = 96
+SHORTLIST = 240
 TRUNCATION = 0.12
 """Distances count up to this share of the box's diagonal: a defect must not outvote the rest of the outline."""
 MIN_APART_DEG = 14.0
+MIN_APART_IN_CONE_DEG = 7.0
 
 
-def candidate_poses(query: Query, reference: Reference, views: NDArray[np.int64], count: int) -> list[FloatArray]:
+@dataclass(frozen=True, slots=True)
+class Cone:
+    """All rotations within ``angle_deg`` of R_camera_part (3, 3): what a prior leaves of the sphere."""
+
+    R_camera_part: FloatArray
+    angle_deg: float
+
+
+def candidate_poses(query: Query, reference: Reference, views: NDArray[np.int64], count: int,
+                    cone: Cone | None = None) -> list[FloatArray]:
     """Return up to ``count`` first guesses of T_camera_part, best first, clearly different from each other.
 
     Args:
@@ -36,9 +48,15 @@ def candidate_poses(query: Query, reference: Reference, views: NDArray[np.int64]
         reference: the part.
         views: (k,) indices of the reference's views that are tried.
         count: how many to return.
+        cone: only rotations inside of it are tried.
     """
-    outline = query.outline.thinned(192).points
-    low, high = outline.min(0), outline.max(0)
+    ray = query.camera_ray_to_box()
+    allowed = _rolls_in_cone(_turn_axis_to(ray) @ reference.views.R_camera_part[views], cone)
+    views, allowed = views[allowed.any(axis=1)], allowed[allowed.any(axis=1)]
+    if len(views) == 0:
+        return []
+    outline = query.outline.thinned(QUERY_POINTS).points
+    low, high = query.outline.points.min(0), query.outline.points.max(0)
     diagonal = float(np.linalg.norm(high - low))
     far = np.ones(query.mask.shape, np.uint8)
     at = np.rint(query.outline.points).astype(np.int64)
@@ -47,18 +65,31 @@ def candidate_poses(query: Query, reference: Reference, views: NDArray[np.int64]
     limit = TRUNCATION * diagonal
     step = max(1, reference.views.outlines.shape[1] // FORWARD_POINTS)
     forward = _forward(reference.views.outlines[views], step, ROLLS, distance, low, high, limit)
-    order = np.argsort(forward, axis=None, kind="stable")[:SHORTLIST]
+    forward[~allowed] = np.inf
+    order = np.argsort(forward, axis=None, kind="stable")[:min(SHORTLIST, int(allowed.sum()))]
     both = _both_ways(reference.views.outlines[views], order, ROLLS, outline, low, high, limit)
+    apart_deg = MIN_APART_DEG if cone is None else MIN_APART_IN_CONE_DEG
     chosen: list[FloatArray] = []
     for k in np.argsort(both, kind="stable"):
         view, roll = divmod(int(order[k]), ROLLS)
         T = _pose(query, reference, int(views[view]), 2 * math.pi * roll / ROLLS, low, high)
-        if all(symmetric_angle_deg(T[:3, :3], other[:3, :3], reference.symmetries) > MIN_APART_DEG
-               for other in chosen):
+        if all(symmetric_angle_deg(T[:3, :3], other[:3, :3], reference.symmetries) > apart_deg for other in chosen):
             chosen.append(T)
         if len(chosen) == count:
             break
     return chosen
+
+
+def _rolls_in_cone(R_views: FloatArray, cone: Cone | None) -> NDArray[np.bool_]:
+    """(k, rolls) which views (k, 3, 3), rolled, lie in the cone."""
+    if cone is None:
+        return np.ones((len(R_views), ROLLS), dtype=bool)
+    # trace(R_seed^T Rz(roll) R_view) = cos(roll) (M00 + M11) + sin(roll) (M01 - M10) + M22, M = R_view R_seed^T.
+    M = R_views @ cone.R_camera_part.T
+    roll = 2 * np.pi * np.arange(ROLLS) / ROLLS
+    trace = (np.cos(roll) * (M[:, 0, 0] + M[:, 1, 1])[:, None] + np.sin(roll) * (M[:, 0, 1] - M[:, 1, 0])[:, None]
+             + M[:, 2, 2][:, None])
+    return np.asarray((trace - 1) / 2 >= np.cos(np.radians(min(cone.angle_deg, 180.0))), dtype=bool)
 
 
 def _pose(query: Query, reference: Reference, view: int, roll: float, low: FloatArray, high: FloatArray) -> FloatArray:
@@ -84,7 +115,7 @@ def _turn_axis_to(ray: FloatArray) -> FloatArray:
     return np.asarray(np.eye(3) + K + K @ K / (1 + a[2]), dtype=np.float64)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=True)
 def _placed(outline: FloatArray, roll: float, low: FloatArray, high: FloatArray, step: int, out: FloatArray) -> int:
     """Turn an outline and lay its box over the query's: (n, 2) pixels in ``out``."""
     c, s = math.cos(roll), math.sin(roll)
@@ -104,7 +135,7 @@ def _placed(outline: FloatArray, roll: float, low: FloatArray, high: FloatArray,
     return n
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=True)
 def _forward(outlines: FloatArray, step: int, rolls: int, distance: NDArray[np.float32], low: FloatArray,
              high: FloatArray, limit: float) -> FloatArray:
     """(V, rolls) mean truncated distance from each placed outline to the query's."""
@@ -123,7 +154,7 @@ def _forward(outlines: FloatArray, step: int, rolls: int, distance: NDArray[np.f
     return cost
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=True)
 def _both_ways(outlines: FloatArray, order: NDArray[np.int64], rolls: int, query: FloatArray, low: FloatArray,
                high: FloatArray, limit: float) -> FloatArray:
     """(k,) truncated chamfer distance, both ways, of the candidates in ``order`` (view * rolls + roll)."""

@@ -8,13 +8,15 @@ import numpy as np
 
 from ptad_core.config import PoseConfig
 from ptad_core.frames import skew
-from ptad_core.outline import Outline, find_outline
+from ptad_core.outline import match_outlines
 from ptad_core.pose.query import Query
-from ptad_core.pose.refine import MaskFit, inside_image, signed_distance
+from ptad_core.pose.refine import MaskFit
 from ptad_core.types import FloatArray, Reason
 
 EXPLAINED_PX = 3.0
 """Outline points closer than this (crop pixels) to the other outline are explained by it."""
+FAR_PX = 12.0
+"""Outline distances are looked for up to here."""
 CORRELATION_PX = 8.0
 """Outline errors (segmentation, lens, CAD) are correlated over about this many points: a covariance that took every
 point for independent would be far too proud."""
@@ -43,11 +45,11 @@ def agreement(query: Query, fit: MaskFit) -> Agreement:
     """Compare a fit's mask with the query."""
     rendered, asked = fit.mask[query.seen] >= 0.5, query.mask[query.seen] >= 0.5
     union = int((rendered | asked).sum())
-    outline = inside_image(find_outline(fit.mask), query)
-    forth, back = _distances(outline, query.outline), _distances(query.outline, outline)
+    forth = match_outlines(fit.outline, query.outline, FAR_PX)[1]
+    back = match_outlines(query.outline, fit.outline, FAR_PX)[1]
     both = np.concatenate([forth, back])
     return Agreement(int((rendered & asked).sum()) / union if union else 0.0,
-                     float(np.median(both)) if len(both) else np.inf, _share(forth), _share(back))
+                     float(np.median(np.minimum(both, FAR_PX))) if len(both) else FAR_PX, _share(forth), _share(back))
 
 
 def reasons_against(fit: MaskFit, found: Agreement, config: PoseConfig) -> tuple[tuple[Reason, ...], str]:
@@ -91,12 +93,6 @@ def covariance(fit: MaskFit, scale: float) -> FloatArray:
 def margin(best_cost_px: float, runner_up_cost_px: float) -> float:
     """Return how much worse the runner-up explains the outline, relative to the best; 0 means just as well."""
     return (runner_up_cost_px + NOISE_PX) / (best_cost_px + NOISE_PX) - 1
-
-
-def _distances(a: Outline, b: Outline) -> FloatArray:
-    if len(a) == 0 or len(b) == 0:
-        return np.full(len(a), np.inf)
-    return np.asarray(signed_distance(a.points, a.normals, b.points, b.normals)[1], dtype=np.float64)
 
 
 def _share(distance: FloatArray) -> float:

@@ -18,13 +18,18 @@ I64 = NDArray[np.int64]
 LOW_PASS_PX2 = 0.06
 """Variance added to every splat, near that of a pixel's own box (1/12); opacity is lowered so that the splat keeps
 its mass, so parts seen edge-on or from afar do not grow fat (gsplat's ``antialiased`` mode)."""
-MIN_ALPHA = 1.0 / 255.0
+MIN_ALPHA = np.float32(1.0 / 255.0)
 """Contributions below this are cut, as in 3DGS."""
-MAX_ALPHA = 0.99
+MAX_ALPHA = np.float32(0.99)
 NEAR_M = 1e-3
 
+EXP_STEPS_PER_UNIT = 256
+EXP_TABLE = np.exp(-np.arange(8 * EXP_STEPS_PER_UNIT + 2) / EXP_STEPS_PER_UNIT).astype(np.float32)
+"""exp(-x) for 0 <= x < 8, read with linear interpolation (relative error below 2e-6): a call of exp per pixel and
+splat would be most of the rendering time. Beyond 8 every splat is below ``MIN_ALPHA``."""
+
 # Columns of a projected splat.
-U, V, Z, CA, CB, CC, ALPHA, REACH_X, REACH_Y, SLOPE_X, SLOPE_Y, ROW_LENGTH = range(12)
+U, V, Z, CA, CB, CC, ALPHA, REACH, REACH_V, SLOPE_X, SLOPE_Y, ROW_LENGTH = range(12)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -76,11 +81,33 @@ def project(means: F32, tangents: F32, normals: F32, opacities: F32, T: NDArray[
             slope_x, slope_y = -z * nx / (fx * facing), -z * ny / (fy * facing)
         out[k, U], out[k, V], out[k, Z] = u, v, z
         out[k, CA], out[k, CB], out[k, CC] = sbb / det, -sab / det, saa / det
-        out[k, ALPHA], out[k, REACH_X], out[k, REACH_Y] = alpha, rx, ry
+        out[k, ALPHA], out[k, REACH], out[k, REACH_V] = alpha, reach, ry
         out[k, SLOPE_X], out[k, SLOPE_Y] = slope_x, slope_y
         source[k] = i
         k += 1
     return k
+
+
+@njit(cache=True, nogil=True, fastmath=True, inline="always")
+def _falloff(half_mahalanobis2: np.float32) -> np.float32:
+    """exp(-x) by table; x is never negative but for rounding."""
+    at = max(half_mahalanobis2, np.float32(0.0)) * np.float32(EXP_STEPS_PER_UNIT)
+    k = np.int32(at)
+    if k >= 8 * EXP_STEPS_PER_UNIT:
+        return np.float32(0.0)
+    return np.float32(EXP_TABLE[k] + (at - np.float32(k)) * (EXP_TABLE[k + 1] - EXP_TABLE[k]))
+
+
+@njit(cache=True, nogil=True, fastmath=True, inline="always")
+def _span(middle: np.float32, half2: np.float32, size: int) -> tuple[np.int32, np.int32]:
+    """First and one-past-last pixel within sqrt(half2) of ``middle``, inside 0..size."""
+    if half2 <= np.float32(0.0):
+        return np.int32(0), np.int32(0)
+    half = np.sqrt(half2)
+    # Truncation is the floor of what is not negative; adding 1 before makes it the ceiling.
+    first = np.int32(max(middle - half, np.float32(-1.0)) + np.float32(1.0))
+    last = np.int32(max(min(middle + half, np.float32(size - 1)), np.float32(-1.0)) + np.float32(1.0))
+    return first, last
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -88,15 +115,18 @@ def splat_transmittance(splats: F32, count: int, transmittance: F32) -> None:
     """Multiply each splat into (H, W) ``transmittance`` (start at 1): the mask is 1 minus it; no order needed."""
     height, width = transmittance.shape
     for i in range(count):
-        u, v, rx, ry = splats[i, U], splats[i, V], splats[i, REACH_X], splats[i, REACH_Y]
+        u, v, reach, reach_v = splats[i, U], splats[i, V], splats[i, REACH], splats[i, REACH_V]
         a, b, c, alpha = splats[i, CA], splats[i, CB], splats[i, CC], splats[i, ALPHA]
-        for row in range(max(0, math.ceil(v - ry)), min(height - 1, math.floor(v + ry)) + 1):
-            dv = row - v
-            for col in range(max(0, math.ceil(u - rx)), min(width - 1, math.floor(u + rx)) + 1):
-                du = col - u
-                g = alpha * math.exp(-0.5 * (a * du * du + c * dv * dv) - b * du * dv)
-                if g >= MIN_ALPHA:
-                    transmittance[row, col] *= np.float32(1.0) - g
+        inv_a = np.float32(1.0) / a
+        top, bottom = _span(v, reach_v * reach_v, height)
+        for row in range(top, bottom):
+            dv = np.float32(row) - v
+            tilt = b * dv * inv_a
+            first, last = _span(u - tilt, tilt * tilt - (c * dv * dv - reach) * inv_a, width)
+            for col in range(first, last):
+                du = np.float32(col) - u
+                g = alpha * _falloff(np.float32(0.5) * (a * du * du + c * dv * dv) + b * du * dv)
+                transmittance[row, col] *= np.float32(1.0) - g
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -109,23 +139,26 @@ def splat_flow(splats: F32, count: int, transmittance: F32, flow: F32) -> None:
     """
     height, width = transmittance.shape
     for i in range(count):
-        u, v, rx, ry = splats[i, U], splats[i, V], splats[i, REACH_X], splats[i, REACH_Y]
+        u, v, reach, reach_v = splats[i, U], splats[i, V], splats[i, REACH], splats[i, REACH_V]
         a, b, c, alpha = splats[i, CA], splats[i, CB], splats[i, CC], splats[i, ALPHA]
+        inv_a = np.float32(1.0) / a
         iz = np.float32(1.0) / splats[i, Z]
-        for row in range(max(0, math.ceil(v - ry)), min(height - 1, math.floor(v + ry)) + 1):
-            dv = row - v
-            for col in range(max(0, math.ceil(u - rx)), min(width - 1, math.floor(u + rx)) + 1):
-                du = col - u
+        top, bottom = _span(v, reach_v * reach_v, height)
+        for row in range(top, bottom):
+            dv = np.float32(row) - v
+            tilt = b * dv * inv_a
+            first, last = _span(u - tilt, tilt * tilt - (c * dv * dv - reach) * inv_a, width)
+            for col in range(first, last):
+                du = np.float32(col) - u
                 qu, qv = a * du + b * dv, b * du + c * dv
-                g = alpha * math.exp(-0.5 * (qu * du + qv * dv))
-                if g >= MIN_ALPHA:
-                    through = np.float32(1.0) - g
-                    transmittance[row, col] *= through
-                    w = g / through
-                    flow[row, col, 0] += w * qu
-                    flow[row, col, 1] += w * qv
-                    flow[row, col, 2] += w * qu * iz
-                    flow[row, col, 3] += w * qv * iz
+                g = alpha * _falloff(np.float32(0.5) * (qu * du + qv * dv))
+                through = np.float32(1.0) - g
+                transmittance[row, col] *= through
+                w = g / through
+                flow[row, col, 0] += w * qu
+                flow[row, col, 1] += w * qv
+                flow[row, col, 2] += w * qu * iz
+                flow[row, col, 3] += w * qv * iz
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -139,20 +172,22 @@ def splat_surface(splats: F32, order: I64, normals_camera: F32, layer_m: float, 
     """
     height, width = transmittance.shape
     for i in order:
-        u, v, z, rx, ry = splats[i, U], splats[i, V], splats[i, Z], splats[i, REACH_X], splats[i, REACH_Y]
+        u, v, z, reach, reach_v = splats[i, U], splats[i, V], splats[i, Z], splats[i, REACH], splats[i, REACH_V]
         a, b, c, alpha = splats[i, CA], splats[i, CB], splats[i, CC], splats[i, ALPHA]
+        inv_a = np.float32(1.0) / a
         slope_x, slope_y = splats[i, SLOPE_X], splats[i, SLOPE_Y]
         n0, n1, n2 = normals_camera[i, 0], normals_camera[i, 1], normals_camera[i, 2]
-        for row in range(max(0, math.ceil(v - ry)), min(height - 1, math.floor(v + ry)) + 1):
-            dv = row - v
-            for col in range(max(0, math.ceil(u - rx)), min(width - 1, math.floor(u + rx)) + 1):
+        top, bottom = _span(v, reach_v * reach_v, height)
+        for row in range(top, bottom):
+            dv = np.float32(row) - v
+            tilt = b * dv * inv_a
+            first, last = _span(u - tilt, tilt * tilt - (c * dv * dv - reach) * inv_a, width)
+            for col in range(first, last):
                 T = transmittance[row, col]
                 if T < 0.01:
                     continue
-                du = col - u
-                g = alpha * math.exp(-0.5 * (a * du * du + c * dv * dv) - b * du * dv)
-                if g < MIN_ALPHA:
-                    continue
+                du = np.float32(col) - u
+                g = alpha * _falloff(np.float32(0.5) * (a * du * du + c * dv * dv) + b * du * dv)
                 transmittance[row, col] = T * (np.float32(1.0) - g)
                 here = min(max(z + slope_x * du + slope_y * dv, z - layer_m), z + layer_m)
                 sum_w = weight[row, col]
