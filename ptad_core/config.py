@@ -72,10 +72,10 @@ class SegmentationConfig:
     method: str = setting("auto", "auto: colour difference to the image's border; threshold: HSV range; background: "
                           "difference to a background picture; grabcut: from the projected part (needs a seed)",
                           choices=("auto", "threshold", "background", "grabcut"))
-    hsv_low: tuple[int, ...] = setting((0, 80, 40), "threshold: lowest hue (0-179), saturation, value (0-255); a hue "
-                                       "above that of hsv_high wraps around red", minimum=0, maximum=255)
-    hsv_high: tuple[int, ...] = setting((179, 255, 255), "threshold: highest hue, saturation, value",
-                                        minimum=0, maximum=255)
+    hsv_low: tuple[int, int, int] = setting((0, 80, 40), "threshold: lowest hue (0-179), saturation, value (0-255); a "
+                                            "hue above that of hsv_high wraps around red", minimum=0, maximum=255)
+    hsv_high: tuple[int, int, int] = setting((179, 255, 255), "threshold: highest hue, saturation, value",
+                                             minimum=0, maximum=255)
     background: str = setting("", "background: picture of the empty scene", mutable=False)
     background_threshold: float = setting(25.0, "background: CIELAB difference that counts as object",
                                           minimum=1.0, maximum=100.0)
@@ -214,7 +214,7 @@ def from_dict(cls: type[Config], values: Mapping[str, Any], where: str = "") -> 
     given = {}
     for name, value in values.items():
         if is_dataclass(hints[name]):
-            given[name] = from_dict(hints[name], value or {}, f"{where}{name}.")
+            given[name] = from_dict(hints[name], {} if value is None else value, f"{where}{name}.")
         else:
             given[name] = check(f"{where}{name}", value, hints[name], limits_of(known[name]))
     return typing.cast(Config, cls(**given))
@@ -242,10 +242,12 @@ def check(name: str, value: Any, hint: Any, limits: Limits | None) -> Any:
 def _coerce(name: str, value: Any, hint: Any) -> Any:
     origin = typing.get_origin(hint)
     if origin is tuple:
-        if isinstance(value, str) or not hasattr(value, "__iter__"):
+        if isinstance(value, str) or not hasattr(value, "__len__"):
             raise ConfigError(f"{name}: expected a list, got {value!r}")
-        item = typing.get_args(hint)[0]
-        return tuple(_coerce(f"{name}[{i}]", v, item) for i, v in enumerate(value))
+        items = typing.get_args(hint)
+        if len(value) != len(items):
+            raise ConfigError(f"{name}: expected {len(items)} values, got {value!r}")
+        return tuple(_coerce(f"{name}[{i}]", v, item) for i, (v, item) in enumerate(zip(value, items, strict=True)))
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if hint is int and isinstance(value, int) and not isinstance(value, bool):
