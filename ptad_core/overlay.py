@@ -132,7 +132,12 @@ def _draw_banner(picture: ColorImage, result: InspectionResult, scale: float) ->
     white = (255, 255, 255)
     cv2.putText(picture, verdict, (round(10 * scale), baseline), _FONT, size, white, weight + 1, cv2.LINE_AA)
     reasons = ", ".join(reason_words(reason) for reason in result.reasons)
-    cv2.putText(picture, reasons, (block + round(10 * scale), baseline), _FONT, 0.85 * size, white, weight, cv2.LINE_AA)
+    if not reasons:
+        return
+    left, size = block + round(10 * scale), 0.85 * size
+    (width, _), _ = cv2.getTextSize(reasons, _FONT, size, weight)
+    size *= min(1.0, max(0.5, (picture.shape[1] - left - round(6 * scale)) / width))
+    cv2.putText(picture, reasons, (left, baseline), _FONT, size, white, weight, cv2.LINE_AA)
 
 
 def _draw_ambiguity(picture: ColorImage, result: InspectionResult, rendering: Rendering, camera: Camera,

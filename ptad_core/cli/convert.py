@@ -32,9 +32,9 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     write_gaussian_ply(reference.gaussians, arguments.out)
     for warning in reference.warnings:
-        print(f"ptad convert: warning: {warning}", file=sys.stderr)
+        print(f"ptad convert: CAD file: {warning}", file=sys.stderr)
     vertices = reference.mesh.vertices
     width, height, depth = 1e3 * (vertices.max(0) - vertices.min(0))
     print(f"{arguments.out}: {len(reference.gaussians)} Gaussians of {reference.part_id}, "
-          f"{width:.1f} x {height:.1f} x {depth:.1f} mm, reference {reference.hash}")
+          f"{width:.4g} x {height:.4g} x {depth:.4g} mm, reference {reference.hash}")
     return 0

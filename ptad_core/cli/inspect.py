@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     camera = read_camera(arguments.camera, image.shape[1], image.shape[0])
     seed = read_seed(arguments.seed, config) if arguments.seed else None
     reference = build_reference(config.part, config.reference)
+    for warning in reference.warnings:
+        print(f"ptad inspect: CAD file: {warning}", file=sys.stderr)
     result = Inspector(reference, config).inspect(image, camera, seed)
     print(_text(result))
     if arguments.out:

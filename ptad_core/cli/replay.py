@@ -23,7 +23,7 @@ def add_parser(commands: Any) -> None:
     add_config_options(parser)
     parser.add_argument("--part-frame", metavar="FRAME",
                         help="TF frame of the part's nominal pose; without it the part is searched")
-    parser.add_argument("--image-topic", metavar="TOPIC", default="", help="images; may be left out where only one fits")
+    parser.add_argument("--image-topic", metavar="TOPIC", default="", help="images; needed where there are several")
     parser.add_argument("--info-topic", metavar="TOPIC", default="", help="CameraInfo of these images")
     parser.add_argument("--truth", metavar="FILE", type=Path, help="truth.jsonl to hold the verdicts against")
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("out/replay"),
@@ -43,6 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"{summary.frames} frames: {counts}")
     if summary.truth:
         print(format_table(list(summary.truth)))
+    for warning in summary.warnings:
+        print(f"ptad replay: CAD file: {warning}", file=sys.stderr)
     if summary.loss:
         print(f"ptad replay: loss: {summary.loss}", file=sys.stderr)
     print(f"report: {summary.out / 'report.html'}")

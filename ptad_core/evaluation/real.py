@@ -97,7 +97,7 @@ def run_real(data: Path, out: Path, say: Callable[[str], None]) -> dict[str, Any
     config = from_dict(CellConfig, {**DRAGON_SETTINGS, "part": {**DRAGON_SETTINGS["part"], "cad": str(cad)}})
     mesh = load_mesh(cad, config.part.unit)
     bag = data / "red_dragon" / "bag"
-    figures = {
+    figures: dict[str, Any] = {
         "red_dragon_pass": _dragon(bag, config, mesh, None, out / "red_dragon", say),
         "red_dragon_tail_cut_fail": _dragon(bag, config, *_parts(cut_tail(mesh)), out / "red_dragon_tail_cut", say),
         "red_dragon_block_fail": _dragon(bag, config, *_parts(add_block(mesh)), out / "red_dragon_block", say),

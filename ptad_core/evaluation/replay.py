@@ -37,6 +37,7 @@ class ReplaySummary:
         frames: how many images were read; ``expected`` how many were recorded, None where nobody knows.
         verdicts: frames by verdict.
         loss: what of the bag could not be read, in words; '' for a whole bag.
+        warnings: what the preflight of the CAD file doubts.
         truth: verdicts by truth; empty where no truth was given.
         out: the folder with results.jsonl, times.jsonl, config.yaml, report.html and evidence/.
     """
@@ -45,6 +46,7 @@ class ReplaySummary:
     expected: int | None
     verdicts: Mapping[Verdict, int]
     loss: str
+    warnings: tuple[str, ...]
     truth: tuple[TruthRow, ...]
     out: Path
 
@@ -113,7 +115,7 @@ def replay(bag: Path, config: CellConfig, out: Path, on_frame: OnFrame | None = 
                 on_frame(frame, result)
     report.finish(reader.loss)
     return ReplaySummary(sum(verdicts.values()), reader.expected_frames, dict(verdicts), reader.loss,
-                         tuple(truth_table(pairs)), out)
+                         reference.warnings, tuple(truth_table(pairs)), out)
 
 
 def inspect_frame(inspector: Inspector, reference: Reference, frame: Frame) -> InspectionResult:

@@ -131,7 +131,7 @@ def _chunk_records(content: bytes) -> tuple[list[tuple[int, bytes]], str]:
         damage = f"expected {uncompressed_size} bytes, got {len(data)}"
     elif crc and crc32(data) != crc:
         return [], "its checksum does not match"
-    records = []
+    records: list[tuple[int, bytes]] = []
     at = 0
     while at + _RECORD_PREFIX.size <= len(data):
         opcode, length = _RECORD_PREFIX.unpack_from(data, at)
