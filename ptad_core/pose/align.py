@@ -36,6 +36,7 @@ SAME_POSE_DIAMETERS = 0.04
 OTHER_POSE_DEG = 20.0
 """Poses further apart than this are rivals; closer ones are the same answer, more or less exactly."""
 OTHER_POSE_DIAMETERS = 0.25
+FIRST_STEPS = 4
 CLEAR_LEAD = 2.0
 """A rival whose outline is this much worse needs no look inside."""
 
@@ -87,8 +88,7 @@ def _search(query: Query, reference: Reference, config: PoseConfig, seed: PoseSe
     kept = _finalists(rough, reference, 2 * neighbours, 2 * finalists)
     coarse = _best(_threads.map(lambda c: fit_contour(query, reference, c.T_camera_part, COARSE_REACH_PX), kept))
     last = _finalists(coarse, reference, neighbours, finalists)
-    refined = _threads.map(lambda c: refine_mask(query, reference, c.T_camera_part, config.max_iterations), last)
-    fits = sorted((f for f in refined if f is not None), key=lambda f: f.cost_px)
+    fits = _refine_all(query, reference, [c.T_camera_part for c in last], config.max_iterations)
     if not fits:
         words = f"from no candidate ({source}) does the CAD's outline meet the mask's"
         return Alignment(None, (Reason.POSE_NOT_FOUND,), words)
@@ -104,6 +104,28 @@ def _candidates(query: Query, reference: Reference, config: PoseConfig, seed: Po
     around = candidate_poses(query, reference, np.arange(len(reference.views.directions)), SEEDED_HYPOTHESES, cone)
     in_front = (seed.T_camera_part[:3, :3] @ reference.center_m + seed.T_camera_part[:3, 3])[2] > 0
     return ([seed.T_camera_part] if in_front else []) + around
+
+
+def _refine_all(query: Query, reference: Reference, poses: list[FloatArray], max_iterations: int) -> list[MaskFit]:
+    """Refine poses, best first. Those that a few steps leave far behind are not driven to convergence."""
+    def refine(T: FloatArray, steps: int) -> MaskFit | None:
+        return refine_mask(query, reference, T, steps)
+
+    first = min(FIRST_STEPS, max_iterations)
+    begun = sorted((f for f in _threads.map(lambda T: refine(T, first), poses) if f is not None), key=_cost)
+    if not begun or first == max_iterations:
+        return begun
+    least = begun[0].cost_px
+
+    def end(fit: MaskFit) -> MaskFit | None:
+        left_behind = margin(least, fit.cost_px) > CLEAR_LEAD
+        return fit if fit.converged or left_behind else refine(fit.T_camera_part, max_iterations - first)
+
+    return sorted((f for f in _threads.map(end, begun) if f is not None), key=_cost)
+
+
+def _cost(fit: MaskFit) -> float:
+    return fit.cost_px
 
 
 def _best(fits: Iterable[ContourFit]) -> list[ContourFit]:

@@ -17,7 +17,7 @@ from ptad_core.frames import make_transform, rotation_exp, skew
 from ptad_core.outline import Outline, find_outline, match_outlines
 from ptad_core.pose.query import Query
 from ptad_core.reference.build import Reference
-from ptad_core.rendering.splat import mask_jacobian, render_mask_flow
+from ptad_core.rendering.splat import Band, band_around_outline, mask_jacobian, render_mask_flow
 from ptad_core.types import FloatArray, FloatImage
 
 START_REACH_PX = 6.0
@@ -25,6 +25,8 @@ FINAL_REACH_PX = 3.0
 INITIAL_DAMPING = 1e-3
 STEP_TOLERANCE_PX = 0.02
 MIN_POINTS = 12
+BAND_PX = 9
+"""The outline is followed this far to either side before the whole part is rendered again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +73,16 @@ def refine_mask(query: Query, reference: Reference, T_camera_part: FloatArray, m
     R = T_camera_part[:3, :3]
     centre = R @ reference.center_m + T_camera_part[:3, 3]
     reach, damping = START_REACH_PX, INITIAL_DAMPING
-    now = _linearise(query, reference, R, centre, reach)
+    band: Band | None = None
+    now = _linearise(query, reference, R, centre, reach, band)
     if now is None:
         return None
-    converged = False
-    taken = 0
+    converged, taken, moved_since_px = False, 0, 0.0
     while taken < max_iterations and not converged:
         taken += 1
+        if band is None:
+            pose = make_transform(R, centre - R @ reference.center_m)
+            band = band_around_outline(reference.gaussians, query.camera, pose, now.mask, BAND_PX)
         H = now.J.T @ (now.w[:, None] * now.J)
         g = now.J.T @ (now.w * now.e)
         ridge = damping * np.diag(np.diag(H)) + 1e-12 * np.eye(6)
@@ -86,12 +91,15 @@ def refine_mask(query: Query, reference: Reference, T_camera_part: FloatArray, m
         next_R, next_centre = rotation_exp(step[3:]) @ R, centre + step[:3]
         if next_centre[2] <= 0:
             return None
+        if moved_since_px + moved_px > BAND_PX / 3:
+            band, moved_since_px = None, 0.0
         reach = max(FINAL_REACH_PX, 0.7 * reach)
-        after = _linearise(query, reference, next_R, next_centre, reach)
+        after = _linearise(query, reference, next_R, next_centre, reach, band)
         if after is None:
             return None
         if _objective(after.distance, reach) <= _objective(now.distance, reach) * 1.001 + 1e-6:
             R, centre, now = next_R, next_centre, after
+            moved_since_px += moved_px
             damping = max(damping * 0.3, 1e-6)
         else:
             damping *= 10
@@ -105,10 +113,12 @@ def refine_mask(query: Query, reference: Reference, T_camera_part: FloatArray, m
 
 
 def _linearise(query: Query, reference: Reference, R: FloatArray, centre: FloatArray, reach: float,
-               ) -> _Linearised | None:
-    """Render at a pose, and pair the rendered outline with the query's."""
+               band: Band | None) -> _Linearised | None:
+    """Render at a pose, all of it or only near the outline, and pair the rendered outline with the query's."""
     camera = query.camera
-    mask, flow = render_mask_flow(reference.gaussians, camera, make_transform(R, centre - R @ reference.center_m))
+    pose = make_transform(R, centre - R @ reference.center_m)
+    mask, flow = (render_mask_flow(reference.gaussians, camera, pose) if band is None
+                  else render_mask_flow(band.gaussians, camera, pose, band.transmittance))
     outline = inside_image(find_outline(mask), query)
     if len(outline) < MIN_POINTS or len(query.outline) < MIN_POINTS:
         return None

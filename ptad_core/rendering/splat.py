@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,13 +45,47 @@ def render_mask(gaussians: Gaussians, camera: Camera, T_camera_part: FloatArray)
     return 1.0 - transmittance
 
 
-def render_mask_flow(gaussians: Gaussians, camera: Camera, T_camera_part: FloatArray) -> tuple[FloatImage, FloatImage]:
+@dataclass(frozen=True, slots=True)
+class Band:
+    """What matters while an outline moves by a few pixels: the Gaussians near it, and what the others let through.
+
+    Attributes:
+        gaussians: those that reach into the band around the outline.
+        transmittance: (H, W) float32, 1 in the band, elsewhere that of all Gaussians.
+    """
+
+    gaussians: Gaussians
+    transmittance: FloatImage
+
+
+def band_around_outline(gaussians: Gaussians, camera: Camera, T_camera_part: FloatArray, mask: FloatImage,
+                        width_px: int) -> Band:
+    """Leave out what does not touch the outline of a rendered mask, ``width_px`` to either side."""
+    binary = (mask >= 0.5).astype(np.uint8)
+    edge = cv2.morphologyEx(binary, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    band = cv2.dilate(edge, np.ones((2 * width_px + 1, 2 * width_px + 1), np.uint8)) > 0
+    splats = project(gaussians, camera, T_camera_part)
+    table = splats.table[:splats.count]
+    reach = float(np.quantile(table[:, kernels.REACH_V], 0.99)) if splats.count else 0.0
+    margin = 2 * math.ceil(reach) + 1
+    near = cv2.dilate(band.astype(np.uint8), np.ones((margin, margin), np.uint8)) > 0
+    col = np.rint(table[:, kernels.U]).astype(np.int64).clip(0, camera.width - 1)
+    row = np.rint(table[:, kernels.V]).astype(np.int64).clip(0, camera.height - 1)
+    kept = splats.source[:splats.count][near[row, col] | (table[:, kernels.REACH_V] > reach)]
+    few = Gaussians(gaussians.means[kept], gaussians.tangents[kept], gaussians.normals[kept],
+                    gaussians.opacities[kept])
+    return Band(few, np.where(band, np.float32(1), np.float32(1) - mask))
+
+
+def render_mask_flow(gaussians: Gaussians, camera: Camera, T_camera_part: FloatArray, behind: FloatImage | None = None,
+                     ) -> tuple[FloatImage, FloatImage]:
     """Return the (H, W) mask and the (H, W, 4) flow sums that its pose Jacobian is made of.
 
-    ``mask_jacobian`` turns the flow into six columns.
+    ``mask_jacobian`` turns the flow into six columns. ``behind`` is the (H, W) transmittance of what is not among the
+    Gaussians (see ``Band``).
     """
     splats = project(gaussians, camera, T_camera_part)
-    transmittance = np.ones((camera.height, camera.width), dtype=np.float32)
+    transmittance = np.ones((camera.height, camera.width), np.float32) if behind is None else behind.copy()
     flow = np.zeros((camera.height, camera.width, 4), dtype=np.float32)
     kernels.splat_flow(splats.table, splats.count, transmittance, flow)
     flow *= transmittance[:, :, None]
