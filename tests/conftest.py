@@ -8,5 +8,15 @@ from __future__ import annotations
 import os
 import random
 
+import pytest
+
+from ptad_core.config import ReferenceConfig
+
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 101))
+
+
+@pytest.fixture(scope="session")
+def reference_config(tmp_path_factory: pytest.TempPathFactory) -> ReferenceConfig:
+    """Coarse references, each built once in a run of the tests."""
+    return ReferenceConfig(gaussians=4000, views=162, cache_dir=str(tmp_path_factory.mktemp("references")))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 
 import numpy as np
+import pytest
 import trimesh
 
 from ptad_core.camera import Camera
 from ptad_core.frames import make_transform, rotation_exp
+from ptad_core.gaussians import Gaussians
 from ptad_core.reference import PartMesh, check_mesh
 from ptad_core.reference.views import look_at
 from ptad_core.rendering.exact import ExactRenderer
@@ -99,3 +101,14 @@ def picture(mesh: PartMesh, T_camera_part: FloatArray, camera: Camera = CAMERA, 
 def turned_by_deg(T_a: FloatArray, T_b: FloatArray) -> float:
     R = T_a[:3, :3].T @ T_b[:3, :3]
     return float(np.degrees(np.arccos(np.clip((np.trace(R) - 1) / 2, -1, 1))))
+
+
+def assert_flat_disks(gaussians: Gaussians) -> None:
+    """Tangents stand on each other and on the normal, as what writes and renders them takes for granted."""
+    t, n = gaussians.tangents.astype(float), gaussians.normals.astype(float)
+    unit = t / np.linalg.norm(t, axis=2, keepdims=True)
+    assert np.abs((unit[:, 0] * unit[:, 1]).sum(1)).max() < 1e-3
+    assert np.abs(np.einsum("nki,ni->nk", unit, n)).max() < 1e-3
+    assert np.linalg.norm(n, axis=1) == pytest.approx(1, abs=1e-5)
+    assert (gaussians.opacities < 1).all() and (gaussians.opacities > 0).all()
+    assert all(getattr(gaussians, name).dtype == np.float32 for name in Gaussians.__slots__)

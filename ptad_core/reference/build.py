@@ -6,6 +6,8 @@ import hashlib
 import logging
 import os
 import tempfile
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,9 +105,10 @@ def _save(path: Path, gaussians: Gaussians, views: Views) -> None:
     arrays |= {f"views_{name}": getattr(views, name).astype(np.float32) for name in VIEW_FIELDS}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            np.savez(file, allow_pickle=False, **arrays)
-        Path(file.name).replace(path)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
+            half = Path(folder) / path.name
+            np.savez(half, allow_pickle=False, **arrays)
+            half.replace(path)
     except OSError as error:
         logger.warning("the reference could not be cached in %s: %s", path.parent, error)
 
@@ -117,7 +120,7 @@ def _load(path: Path) -> tuple[Gaussians, Views] | None:
         with np.load(path, allow_pickle=False) as file:
             gaussians = Gaussians(*(file[f"gaussians_{name}"] for name in GAUSSIAN_FIELDS))
             views = Views(*(file[f"views_{name}"].astype(np.float64) for name in VIEW_FIELDS))
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         logger.warning("the cached reference %s is damaged and is built anew: %s", path.name, error)
         return None
     return gaussians, views

@@ -101,8 +101,8 @@ def check_mesh(vertices_m: FloatArray, faces: NDArray[np.int64], name: str = "me
     if not kept.any():
         raise MeshError(f"{name}: expected triangles with an area, got {len(faces)} degenerate ones")
     mesh = trimesh.Trimesh(vertices_m, faces[kept], process=False)
-    mesh.merge_vertices()
     mesh.remove_unreferenced_vertices()
+    mesh.merge_vertices()
     warnings = _doubts(mesh, name, unit, int((~kept).sum()))
     return PartMesh(np.asarray(mesh.vertices, dtype=np.float64), np.asarray(mesh.faces, dtype=np.int64), warnings)
 
