@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
@@ -46,7 +46,7 @@ class BagWriter:
         self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         self._camera_frame, self._cell_frame, self._camera = camera_frame, cell_frame, camera
 
-    def __enter__(self) -> BagWriter:
+    def __enter__(self) -> Self:
         self._writer.open()
         sensor = _qos(5, QosReliability.BEST_EFFORT, QosDurability.VOLATILE)
         self._images = self._connect(IMAGE_TOPIC, "sensor_msgs/msg/Image", sensor)

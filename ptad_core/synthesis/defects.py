@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -55,23 +56,25 @@ class DefectSizes:
 
 
 def draw_defect(assembly: Assembly, kind: DefectKind, rng: np.random.Generator,
-                sizes: DefectSizes | None = None) -> tuple[Assembly, Defect] | None:
-    """Draw a component and give it a defect; None where this draw makes no sense for the component drawn."""
+                sizes: DefectSizes | None = None, spared: Collection[str] = ()) -> tuple[Assembly, Defect] | None:
+    """Draw a component that is not ``spared`` and give it a defect; None where this draw makes no sense for it."""
     sizes = sizes or DefectSizes()
-    candidates = [c.name for c in assembly.components if not c.sound]
+    candidates = [c.name for c in assembly.components if not c.sound and c.name not in spared]
     if kind in (DefectKind.BROKEN, DefectKind.SWAPPED):  # what is carried would be left hanging in the air
         candidates = [name for name in candidates if len(assembly.carried_by(name)) == 1]
+    if not candidates:
+        return None
     name = candidates[int(rng.integers(len(candidates)))]
     solid = assembly[name].solid
     if kind is DefectKind.MISSING:
         return assembly.without(assembly.carried_by(name)), Defect(kind, name, 1.0)
     if kind is DefectKind.POSITIONAL:
         way = float(rng.uniform(*sizes.shift)) * assembly.diameter_m
-        T = make_transform(np.eye(3), _direction(rng) * way)
+        T = make_transform(np.eye(3), _shift_direction(assembly, name, rng) * way)
         return _moved(assembly, name, T), Defect(kind, name, way)
     if kind is DefectKind.ROTATIONAL:
         degrees = float(rng.uniform(*sizes.turn_deg))
-        R = Rotation.from_rotvec(_direction(rng) * np.radians(degrees)).as_matrix()
+        R = Rotation.from_rotvec(_turn_axis(assembly, name, rng) * np.radians(degrees)).as_matrix()
         return _moved(assembly, name, make_transform(R, solid.centre - R @ solid.centre)), Defect(kind, name, degrees)
     if kind is DefectKind.BROKEN:
         return _broken(assembly, name, rng, sizes)
@@ -86,11 +89,13 @@ def _moved(assembly: Assembly, name: str, T: FloatArray) -> Assembly:
 
 def _broken(assembly: Assembly, name: str, rng: np.random.Generator, sizes: DefectSizes,
             ) -> tuple[Assembly, Defect] | None:
-    """Cut a component with a plane roughly across its longest axis and keep one side."""
-    solid = assembly[name].solid
+    """Cut a component roughly across its longest axis; what is nearer to its carrier stays."""
+    solid, carrier = assembly[name].solid, assembly[name].on
     normal = _direction(rng) * 0.5
     normal[int(np.argmax(solid.extent))] += rng.choice([-1.0, 1.0])
     normal /= np.linalg.norm(normal)
+    if carrier and (assembly[carrier].solid.centre - solid.centre) @ normal > 0:
+        normal = -normal
     height = solid.vertices @ normal
     share = float(rng.uniform(*sizes.broken_share))
     point = normal * (height.max() - share * np.ptp(height))
@@ -114,6 +119,31 @@ def _swapped(assembly: Assembly, name: str, rng: np.random.Generator, sizes: Def
     foreign = foreign.scaled(scale).at(*solid.centre)
     change = float(np.abs(np.log(foreign.extent / solid.extent)).max())
     return assembly.with_solid(name, foreign), Defect(DefectKind.SWAPPED, name, change)
+
+
+def _shift_direction(assembly: Assembly, name: str, rng: np.random.Generator) -> FloatArray:
+    """Mostly along the face that the component is mounted on, now and then anywhere."""
+    direction = _direction(rng)
+    if rng.random() < 0.75:
+        direction[_mounting_axis(assembly, name)] = 0.0
+    return np.asarray(direction / np.linalg.norm(direction))
+
+
+def _turn_axis(assembly: Assembly, name: str, rng: np.random.Generator) -> FloatArray:
+    """Half of the time about the normal of the face that the component is mounted on."""
+    if rng.random() < 0.5:
+        return np.asarray(np.eye(3)[_mounting_axis(assembly, name)] * rng.choice([-1.0, 1.0]))
+    return _direction(rng)
+
+
+def _mounting_axis(assembly: Assembly, name: str) -> int:
+    """The axis along which a component and its carrier touch: where their boxes overlap least."""
+    component = assembly[name]
+    if not component.on:
+        return 2
+    own, carrier = component.solid.vertices, assembly[component.on].solid.vertices
+    overlap = np.minimum(own.max(axis=0), carrier.max(axis=0)) - np.maximum(own.min(axis=0), carrier.min(axis=0))
+    return int(np.argmin(overlap))
 
 
 def _direction(rng: np.random.Generator) -> FloatArray:
@@ -170,7 +200,7 @@ class Visibility:
 
 def draw_visible_defect(assembly: Assembly, kind: DefectKind, views: list[tuple[Camera, FloatArray]],
                         rng: np.random.Generator, visibility: Visibility, sizes: DefectSizes | None = None,
-                        tries: int = 200) -> tuple[Assembly, Defect, list[Difference]]:
+                        spared: Collection[str] = (), tries: int = 200) -> tuple[Assembly, Defect, list[Difference]]:
     """Draw defects until one is visible in every view (camera, T_camera_part); return it with what differs there.
 
     Raises:
@@ -180,7 +210,7 @@ def draw_visible_defect(assembly: Assembly, kind: DefectKind, views: list[tuple[
     floor = float(assembly.solid.vertices[:, 2].min()) - 0.002 * assembly.diameter_m
     intact = _renderings(assembly.solid, views)
     for _ in range(tries):
-        drawn = draw_defect(assembly, kind, rng, sizes)
+        drawn = draw_defect(assembly, kind, rng, sizes, spared)
         if drawn is None:
             continue
         variant, defect = drawn
@@ -189,7 +219,7 @@ def draw_visible_defect(assembly: Assembly, kind: DefectKind, views: list[tuple[
         seen = [difference(a, b, step) for a, b in zip(intact, _renderings(variant.solid, views), strict=True)]
         if all(d.pixels >= visibility.min_pixels and d.outline_pixels >= visibility.min_outline_pixels for d in seen):
             return variant, defect, seen
-    raise MeshError(f"expected a visible defect of kind {kind.value} for a {assembly.family}, found none in {tries} draws")
+    raise MeshError(f"expected a visible {kind.value} defect of a {assembly.family}, found none in {tries} draws")
 
 
 def _renderings(solid: Solid, views: list[tuple[Camera, FloatArray]]) -> list[ExactRendering]:

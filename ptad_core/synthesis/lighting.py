@@ -99,6 +99,18 @@ def shade(surface: Surface, lighting: Lighting) -> Array:
     return np.asarray(out + fresnel * tint * _surroundings(mirrored_z, sky, ground) * s.open[:, None])
 
 
+def shade_table(albedo: Array, shares: Array, lighting: Lighting) -> Array:
+    """Return the (n, 3) colours of a matt plane facing up, from its (n, 3) albedo and (n, lamps + 1) shares of light.
+
+    The last share is that of the surroundings.
+    """
+    lamps = [lamp.colour * lamp.direction[2] for lamp in lighting.lamps]
+    light = np.zeros_like(albedo)
+    for share, colour in zip(shares.T, [*lamps, lighting.sky], strict=True):
+        light += share[:, None] * colour.astype(np.float32)
+    return np.asarray(albedo * light)
+
+
 def _surroundings(z: Array, sky: Array, ground: Array) -> Array:
     """Light from the side that a direction with this z-component looks to: (n,) -> (n, 3)."""
     t = np.clip(0.5 + 0.5 * z, 0, 1)[:, None]

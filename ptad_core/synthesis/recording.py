@@ -36,6 +36,9 @@ VISITS = ((INTACT, 7), ("missing", 4), (INTACT, 5), ("positional", 4), (INTACT, 
           ("broken", 4), (INTACT, 5), ("swapped", 4), (EMPTY, 2), (CUT, 4), (EMPTY, 2), (INTACT, 9))
 """What is put into the fixture, one after the other, and for how many of 64 frames."""
 
+CLEARLY_VISIBLE = Visibility(min_pixels=300, min_outline_pixels=150)
+"""Every defect of the recording changes the outline: without weights, little is seen inside of it."""
+
 EXPECTED = {INTACT: Verdict.PASS, EMPTY: Verdict.CANNOT_INSPECT, CUT: Verdict.CANNOT_INSPECT,
             **{kind.value: Verdict.FAIL for kind in DefectKind}}
 
@@ -106,7 +109,7 @@ class Recording:
 
 
 def plan_recording(frames: int = 64, seed: int = 0, family: str = "gear_motor", camera: Camera = CAMERA,
-                   visibility: Visibility | None = None) -> Recording:
+                   visibility: Visibility = CLEARLY_VISIBLE) -> Recording:
     """Draw the part, the camera's way, the visits and their defects; takes no pictures yet.
 
     Raises:
@@ -116,7 +119,8 @@ def plan_recording(frames: int = 64, seed: int = 0, family: str = "gear_motor", 
     reference = FAMILIES[family](np.random.default_rng([seed, 0]))
     rng = np.random.default_rng([seed, 2])
     lengths = _visit_lengths(frames)
-    T_cell_nominal = make_transform(Rotation.from_euler("z", 35, degrees=True).as_matrix(), np.array([0.42, -0.15, 0.0]))
+    R_cell_nominal = Rotation.from_euler("z", 35, degrees=True).as_matrix()
+    T_cell_nominal = make_transform(R_cell_nominal, np.array([0.42, -0.15, 0.0]))
     way = _camera_way(frames, T_cell_nominal, reference, rng)
     cell = draw_appearance(rng, reference)  # table, lamps and camera stay, the parts' materials change
     visits: list[Visit] = []
@@ -128,9 +132,9 @@ def plan_recording(frames: int = 64, seed: int = 0, family: str = "gear_motor", 
         visit = Visit(truth, span, None if truth == EMPTY else reference, _placed(T_cell_nominal, reference, rng), look)
         if truth in set(DefectKind):
             views = [(camera, way[k] @ visit.T_cell_part) for k in span]
-            # a part that is carried by no other may be hidden in some view: each frame must show the defect
-            assembly, defect, seen = draw_visible_defect(reference, DefectKind(truth), views, rng,
-                                                         visibility or Visibility())
+            used = {v.defect.component for v in visits if v.defect is not None}
+            assembly, defect, seen = draw_visible_defect(reference, DefectKind(truth), views, rng, visibility,
+                                                         spared=used)
             visit = replace(visit, assembly=assembly, defect=defect, seen=tuple(seen))
         visits.append(visit)
     _look_aside(way, visits, camera, reference, rng)
@@ -138,7 +142,8 @@ def plan_recording(frames: int = 64, seed: int = 0, family: str = "gear_motor", 
 
 
 def generate_demo(out: Path, frames: int = 64, seed: int = 0, family: str = "gear_motor", camera: Camera = CAMERA,
-                  visibility: Visibility | None = None, progress: Callable[[int, int], None] | None = None) -> Recording:
+                  visibility: Visibility = CLEARLY_VISIBLE, progress: Callable[[int, int], None] | None = None,
+                  ) -> Recording:
     """Write ``bag/``, ``part.obj``, ``truth.jsonl`` and ``cell.yaml`` into a folder; the same bytes for the same seed.
 
     Args:
@@ -191,7 +196,7 @@ def _camera_way(frames: int, T_cell_nominal: FloatArray, reference: Assembly, rn
     elevation = np.radians(42.5 + 17.5 * np.sin(2 * np.pi * (1.5 * t + rng.random())))
     distance = reference.diameter_m * (1.85 + 0.1 * np.sin(2 * np.pi * (2 * t + rng.random())))
     target = T_cell_nominal[:3, 3] + [0.0, 0.0, 0.45 * reference.solid.extent[2]]
-    sway = 0.03 * reference.diameter_m * np.stack([np.sin(2 * np.pi * (3 * t + rng.random())) for _ in range(3)], axis=1)
+    sway = 0.03 * reference.diameter_m * np.sin(2 * np.pi * (3 * t[:, None] + rng.random(3)))
     return [around(target + s, d, a, e) for s, d, a, e in zip(sway, distance, azimuth, elevation, strict=True)]
 
 

@@ -13,9 +13,10 @@ from ptad_core.camera import Camera
 from ptad_core.frames import invert, transform_points
 from ptad_core.rendering.exact import RayMesh
 from ptad_core.synthesis.assembly import Assembly
-from ptad_core.synthesis.lighting import UP, Lighting, Surface, draw_lighting, shade
+from ptad_core.synthesis.lighting import UP, Lighting, Surface, draw_lighting, shade, shade_table
 from ptad_core.synthesis.sensor import Sensor, draw_sensor, expose
 from ptad_core.synthesis.smooth import corner_normals
+from ptad_core.synthesis.table import Table, draw_table
 from ptad_core.synthesis.textures import Material, Noise, albedo, draw_material, draw_palette
 from ptad_core.types import ColorImage, FloatArray, MaskImage
 
@@ -23,19 +24,12 @@ Labels = NDArray[np.int64]
 Array = NDArray[np.float32]
 """What is held per ray is held in single precision."""
 
+Pixels = NDArray[np.int64] | NDArray[np.float64]
+
 TABLE, VOID = -1, -2
 PHASES = 16
 """Neighbouring pixels in blocks of 4 x 4 use different shadow rays; their average is smooth."""
 SUBPIXELS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """The table: a matt, almost grey plane. ``colour`` linear RGB, ``mottle`` and ``grain`` relative to it."""
-
-    colour: FloatArray
-    mottle: float
-    grain: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +54,8 @@ class Appearance:
 def draw_appearance(rng: np.random.Generator, assembly: Assembly) -> Appearance:
     """Draw materials for the components, a table, lamps and a camera."""
     hues = draw_palette(rng)
-    tint = 1 + rng.uniform(-0.02, 0.02, 3)
-    table = Table(rng.uniform(0.42, 0.58) * tint, float(rng.uniform(0.02, 0.05)), float(rng.uniform(0.02, 0.06)))
-    return Appearance({c.name: draw_material(rng, hues) for c in assembly.components}, table, draw_lighting(rng),
-                      draw_sensor(rng), Noise(rng))
+    return Appearance({c.name: draw_material(rng, hues) for c in assembly.components}, draw_table(rng),
+                      draw_lighting(rng), draw_sensor(rng), Noise(rng))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +73,13 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class _Hits:
-    """What n rays meet: labels (n,), and (n, 3) points and unit vectors in the cell frame."""
+    """What n rays meet: labels (n,), and (n, 3) rays, points and unit normals in the cell frame."""
 
     label: Labels
+    ray: Array
     point: Array
     flat_normal: Array
     normal: Array
-    view: Array
 
 
 class Scene:
@@ -116,14 +108,22 @@ class Scene:
     def picture(self, camera: Camera, T_camera_cell: FloatArray, rng: np.random.Generator) -> Picture:
         """Take a picture with a camera without lens distortion; ``rng`` makes the sensor's noise."""
         T_cell_camera = invert(T_camera_cell)
+        shape = (camera.height, camera.width)
         v, u = (k.ravel() for k in np.mgrid[0:camera.height, 0:camera.width])
         hits = self._cast(T_cell_camera[:3, 3], _rays(camera, T_cell_camera, u, v))
         shares = self._visibility(hits, u % 4 + 4 * (v % 4), self._quality)
-        shape = (camera.height, camera.width)
-        shares = _smooth(shares.reshape(*shape, -1), hits.label.reshape(shape), hits.normal.reshape(*shape, 3))
-        light = self._shade(hits, shares.reshape(len(u), -1))
-        edge = np.flatnonzero(_edges(hits, shape, 0.02 * self._diameter))
-        light[edge] = self._supersampled(camera, T_cell_camera, u[edge], v[edge])
+        changing = cv2.dilate((shares.min(axis=1) < 1).reshape(shape).astype(np.uint8), np.ones((5, 5), np.uint8))
+        window = _bounds((changing > 0) | (hits.label >= 0).reshape(shape))
+        label = hits.label.reshape(shape)[window]
+        normal, flat, point, share = (
+            a.reshape(*shape, -1)[window] for a in (hits.normal, hits.flat_normal, hits.point, shares))
+        share[...] = _smooth(share, label, normal)
+        light = self._shade(hits, shares)
+        edge = np.zeros(shape, bool)
+        edge[window] = _edges(label, flat, point, 0.02 * self._diameter)
+        todo = np.flatnonzero(edge)
+        if len(todo):
+            light[todo] = self._supersampled(camera, T_cell_camera, u[todo], v[todo])
         image = expose(light.reshape(*shape, 3), self._look.sensor, rng)
         return Picture(image, (hits.label >= 0).reshape(shape))
 
@@ -155,9 +155,8 @@ class Scene:
             bent = corners[:, 0] * (1 - u - v) + corners[:, 1] * u + corners[:, 2] * v
             normal[near] = bent / np.linalg.norm(bent, axis=1, keepdims=True)
             flat[near] = self._flat_normals[face]
-        t[~np.isfinite(t)] = 0.0
-        view = -rays / np.linalg.norm(rays, axis=1, keepdims=True)
-        return _Hits(label, origin.astype(np.float32) + t[:, None] * rays, flat, normal, view)
+        t[label == VOID] = 0.0
+        return _Hits(label, rays, origin.astype(np.float32) + t[:, None] * rays, flat, normal)
 
     def _visibility(self, hits: _Hits, phase: Labels, quality: Quality) -> Array:
         """Return what each point sees: (n, lamps + 1) shares of the lamps and, last, of the surroundings."""
@@ -205,32 +204,30 @@ class Scene:
         return np.asarray((x > near[0]) & (x < far[0]) & (y > near[1]) & (y < far[1]))
 
     def _shade(self, hits: _Hits, shares: Array) -> Array:
-        n = len(hits.label)
-        colour = np.empty((n, 3), np.float32)
-        specular, gloss, metallic = (np.full(n, value, np.float32) for value in (0.02, 8.0, 0.0))
-        ground = hits.label < 0
-        colour[ground] = self._table_colour(hits.point[ground])
-        for index in np.unique(hits.label[~ground]):
-            here = np.flatnonzero(hits.label == index)
-            material = self._look.materials[self._names[index]]
-            points = transform_points(self._T_part_cell, hits.point[here]) / self._diameter
-            colour[here] = albedo(material, points, self._look.noise)
-            specular[here], gloss[here], metallic[here] = material.specular, material.gloss, material.metallic
-        surface = Surface(hits.normal, hits.view, colour, specular, gloss, metallic, shares[:, :-1], shares[:, -1])
-        return shade(surface, self._look.lighting)
-
-    def _table_colour(self, points: Array) -> Array:
-        p = points / self._diameter
-        mottle = self._look.noise.fractal(p * 1.7, 2) - 0.5
-        grain = self._look.noise(p * 90.0) - 0.5
-        table = self._look.table
-        return np.asarray(table.colour * (1 + table.mottle * 2 * mottle + table.grain * grain)[:, None])
+        light = np.empty((len(hits.label), 3), np.float32)
+        table, part = np.flatnonzero(hits.label < 0), np.flatnonzero(hits.label >= 0)
+        colour = self._look.table.colour_at(hits.point[table, :2] / np.float32(self._diameter))
+        light[table] = shade_table(colour, shares[table], self._look.lighting)
+        label = hits.label[part]
+        albedos = np.empty((len(part), 3), np.float32)
+        materials = [self._look.materials[name] for name in self._names]
+        points = transform_points(self._T_part_cell, hits.point[part].astype(np.float64)) / self._diameter
+        for index in np.unique(label):
+            here = np.flatnonzero(label == index)
+            albedos[here] = albedo(materials[index], points[here], self._look.noise)
+        specular, gloss, metallic = np.array(
+            [(m.specular, m.gloss, m.metallic) for m in materials], np.float32).reshape(-1, 3)[label].T
+        view = -hits.ray[part] / np.linalg.norm(hits.ray[part], axis=1, keepdims=True)
+        light[part] = shade(Surface(hits.normal[part], view, albedos, specular, gloss, metallic, shares[part, :-1],
+                                    shares[part, -1]), self._look.lighting)
+        return light
 
 
-def _rays(camera: Camera, T_cell_camera: FloatArray, u: NDArray[np.generic], v: NDArray[np.generic]) -> Array:
+def _rays(camera: Camera, T_cell_camera: FloatArray, u: Pixels, v: Pixels) -> Array:
     """Return (n, 3) rays through (n,) pixels, of z-depth 1, in the cell frame."""
-    seen = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones(len(u))], axis=1)
-    return np.asarray(seen @ T_cell_camera[:3, :3].T, dtype=np.float32)
+    R = T_cell_camera[:3, :3].astype(np.float32)
+    x, y = ((u - camera.cx) / camera.fx).astype(np.float32), ((v - camera.cy) / camera.fy).astype(np.float32)
+    return np.asarray(x[:, None] * R[:, 0] + y[:, None] * R[:, 1] + R[:, 2])
 
 
 def _disc(rays: int, phase: Labels) -> Array:
@@ -250,46 +247,40 @@ def _axes_across(direction: Array) -> tuple[Array, Array]:
     return np.stack([1 + sign * x * x * a, sign * b, -sign * x], axis=1), np.stack([b, sign + y * y * a, -y], axis=1)
 
 
+def _bounds(mask: MaskImage) -> tuple[slice, slice]:
+    """Return the rows and columns that enclose a mask."""
+    if not mask.any():
+        return slice(0, 0), slice(0, 0)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
 def _smooth(shares: Array, label: Labels, normal: Array) -> Array:
     """Average (H, W, k) shares over 4 x 4 pixels of the same surface, which all phases meet in once."""
-    changing = cv2.dilate((shares < 1).any(axis=2).astype(np.uint8), np.ones((5, 5), np.uint8))
-    rows, columns = np.flatnonzero(changing.any(axis=1)), np.flatnonzero(changing.any(axis=0))
-    if len(rows) == 0:
-        return shares
-    window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    inner, around = shares[window], ((2, 1), (2, 1))
-    wide = np.pad(inner, (*around, (0, 0)), mode="edge")
-    wide_label = np.pad(label[window], around, constant_values=VOID - 1)
-    wide_normal = np.pad(normal[window], (*around, (0, 0)), mode="edge")
-    height, width = inner.shape[:2]
-    total, weight = np.zeros_like(inner), np.zeros((height, width, 1), np.float32)
+    around = ((2, 1), (2, 1))
+    wide = np.pad(shares, (*around, (0, 0)), mode="edge") if shares.size else shares
+    wide_label = np.pad(label, around, constant_values=VOID - 1)
+    wide_normal = np.pad(normal, (*around, (0, 0)))
+    height, width = label.shape
+    total, weight = np.zeros_like(shares), np.zeros((height, width, 1), np.float32)
     for dy in range(4):
         for dx in range(4):
             part = slice(dy, dy + height), slice(dx, dx + width)
-            same = wide_label[part] == label[window]
-            same &= np.einsum("ijk,ijk->ij", wide_normal[part], wide_normal[2:2 + height, 2:2 + width]) > 0.9
+            same = (wide_label[part] == label) & (np.einsum("ijk,ijk->ij", wide_normal[part], normal) > 0.9)
             total += wide[part] * same[..., None]
             weight += same[..., None]
-    out = shares.copy()
-    out[window] = total / np.maximum(weight, 1)
-    return out
+    return np.asarray(total / weight)
 
 
-def _edges(hits: _Hits, shape: tuple[int, int], step_m: float) -> MaskImage:
-    """Mark the pixels (H * W,) beside another surface, a fold or a step in depth."""
-    label = hits.label.reshape(shape)
-    normal = hits.flat_normal.reshape(*shape, 3)
-    point = hits.point.reshape(*shape, 3)
-    edge = np.zeros(shape, bool)
-    for axis in (0, 1):
-        near: list[slice] = [slice(None), slice(None)]
-        next_to: list[slice] = [slice(None), slice(None)]
-        near[axis], next_to[axis] = slice(None, -1), slice(1, None)
-        a, b = (near[0], near[1]), (next_to[0], next_to[1])
+def _edges(label: Labels, normal: Array, point: Array, step_m: float) -> MaskImage:
+    """Mark the pixels (H, W) beside another surface, a fold or a step in depth."""
+    edge = np.zeros(label.shape, bool)
+    for a, b in (((slice(None, -1), slice(None)), (slice(1, None), slice(None))),
+                 ((slice(None), slice(None, -1)), (slice(None), slice(1, None)))):
         differs = label[a] != label[b]
         differs |= np.einsum("ijk,ijk->ij", normal[a], normal[b]) < 0.9
-        step = point[b] - point[a]
-        differs |= (label[a] >= 0) & (np.abs(np.einsum("ijk,ijk->ij", step, normal[a])) > step_m)
+        rise = np.abs(np.einsum("ijk,ijk->ij", point[b] - point[a], normal[a]))
+        differs |= (label[a] >= 0) & (rise > step_m)
         edge[a] |= differs
         edge[b] |= differs
-    return edge.ravel()
+    return edge

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ptad_core.types import ColorImage, FloatArray
+from ptad_core.types import ColorImage, FloatArray, FloatImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def draw_sensor(rng: np.random.Generator) -> Sensor:
                   noise=float(rng.uniform(1.5, 3.0)))
 
 
-def expose(light: FloatArray, sensor: Sensor, rng: np.random.Generator) -> ColorImage:
+def expose(light: FloatImage, sensor: Sensor, rng: np.random.Generator) -> ColorImage:
     """Turn (H, W, 3) linear RGB light into a BGR picture."""
     height, width = light.shape[:2]
     y, x = np.mgrid[0:height, 0:width]
@@ -49,7 +49,7 @@ def expose(light: FloatArray, sensor: Sensor, rng: np.random.Generator) -> Color
     return np.ascontiguousarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8)[..., ::-1])
 
 
-def _tone(light: FloatArray) -> FloatArray:
+def _tone(light: FloatImage) -> FloatImage:
     """Roll bright light off towards white instead of clipping it."""
     knee = 0.75
     over = np.clip(light - knee, 0, None)

@@ -139,7 +139,7 @@ def draw_material(rng: np.random.Generator, hues: list[float]) -> Material:
     elif pattern is Pattern.BRUSHED:
         saturation = rng.uniform(0.45, 0.65)
         second = linear_rgb(hue, saturation, value * 0.85)
-        metallic, specular, gloss = float(rng.uniform(0.6, 0.9)), float(rng.uniform(0.25, 0.5)), float(rng.uniform(25, 60))
+        metallic, specular, gloss = (float(rng.uniform(*limits)) for limits in ((0.6, 0.9), (0.25, 0.5), (25, 60)))
     elif pattern is Pattern.SPECKLE:
         second = linear_rgb(hue + rng.uniform(-0.1, 0.1), saturation * 0.6, rng.uniform(0.8, 0.95))
     return Material(pattern, linear_rgb(hue, saturation, value), second, _random_axes(rng), scale, specular, gloss,

@@ -90,7 +90,6 @@ def _clip_ears(points: FloatArray, polygon: list[int]) -> NDArray[np.int64]:
     while len(left) > 3:
         ring = points[left]
         area = _turn(np.roll(ring, 1, axis=0), ring, np.roll(ring, -1, axis=0))
-        blockers = ring[area <= tolerance]
         k = _find_ear(ring, area, ring[area <= tolerance], tolerance)
         triangles.append([left[k - 1], left[k], left[(k + 1) % len(left)]])
         del left[k]
