@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import base64
 import html
+import json
 import math
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import yaml
 
 from ptad_core.advice import NEXT_STEP
 from ptad_core.evaluation.bag_reader import Frame
@@ -64,6 +64,8 @@ class ReportWriter:
             self._parts[result.part_id, result.reference_hash] = None
         for time in result.times:
             self._times[time.stage].append(time.ms)
+        if result.times:
+            self._times["all stages"].append(sum(time.ms for time in result.times))
         truth = self._truth.get(frame.stamp_ns)
         wrong = truth is not None and truth.expected is not result.verdict
         if truth is not None:
@@ -105,10 +107,19 @@ class ReportWriter:
             cards.append(_times_card(self._times))
         lines.append(f'<div class="cards">{"".join(cards)}</div>')
         lines.append(f'<nav class="strip" aria-label="all frames">{"".join(self._strip)}</nav>')
-        settings = html.escape(yaml.safe_dump(dict(self._settings), sort_keys=False, allow_unicode=True))
+        settings = html.escape("\n".join(_settings_lines(self._settings)))
         lines.append(f'<details class="card"><summary>Settings as resolved</summary><pre>{settings}</pre></details>')
         lines.append(_filters(self._verdicts, bool(self._pairs)))
         return "\n".join(lines)
+
+
+def _settings_lines(values: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield f"{indent}{key}:"
+            yield from _settings_lines(value, indent + "  ")
+        else:
+            yield f"{indent}{key}: {json.dumps(value, ensure_ascii=False)}"
 
 
 def _verdict_card(verdicts: Counter[Verdict], reasons: Counter[tuple[Verdict, Reason]]) -> str:
@@ -140,9 +151,11 @@ def _truth_card(rows: list[TruthRow]) -> str:
 
 def _times_card(times: Mapping[str, list[float]]) -> str:
     rows = []
-    for stage, values in times.items():
+    for stage in [*(name for name in times if name != "all stages"), "all stages"]:
+        values = times[stage]
         cells = "".join(f'<td class="n">{np.percentile(values, q):.1f}</td>' for q in (50, 90, 99, 100))
-        rows.append(f"<tr><td>{html.escape(stage)}</td>{cells}</tr>")
+        total = ' class="total"' if stage == "all stages" else ""
+        rows.append(f"<tr{total}><td>{html.escape(stage)}</td>{cells}</tr>")
     return ('<div class="card"><h2>Times, ms</h2><table><tr><th>stage</th><th class="n">median</th>'
             '<th class="n">90 %</th><th class="n">99 %</th><th class="n">worst</th></tr>'
             f'{"".join(rows)}</table></div>')
@@ -199,7 +212,7 @@ def _figures(result: InspectionResult) -> str:
         facts.append(("times", ", ".join(f"{time.stage} {time.ms:.0f}" for time in result.times) + " ms"))
     spans = "".join(f'<span><span class="k">{name}</span> <b>{html.escape(value)}</b></span>' for name, value in facts)
     regions = () if result.detection is None else result.detection.regions
-    return f'<div class="figures">{spans}{_regions_table(regions)}</div>' if facts or regions else ""
+    return "".join(f'<div class="figures">{part}</div>' for part in (spans, _regions_table(regions)) if part)
 
 
 def _regions_table(regions: tuple[AnomalyRegion, ...]) -> str:

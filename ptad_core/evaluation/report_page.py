@@ -12,7 +12,7 @@ h1 { font-size:25px; margin:0 0 2px; letter-spacing:-.01em; } h2 { font-size:16p
   font-size:12px; }
 .card { background:var(--paper); border:1px solid var(--line); border-radius:10px; padding:16px 18px; }
 .loss { border-color:#e5b45d; background:#fff8ea; margin-bottom:16px; } .loss b { color:#8a5200; }
-.cards { display:grid; grid-template-columns:repeat(auto-fit,minmax(400px,1fr)); gap:16px; margin-bottom:16px; }
+.cards { display:grid; grid-template-columns:repeat(auto-fit,minmax(425px,1fr)); gap:16px; margin-bottom:16px; }
 .tallies { display:flex; gap:10px; margin-bottom:12px; }
 .tally { flex:1; border-radius:8px; color:#fff; padding:8px 12px; white-space:nowrap; font-size:12.5px; }
 .tally b { display:block; font-size:25px; line-height:1.1; }
@@ -46,17 +46,23 @@ pre { margin:10px 0 0; font-size:12px; overflow:auto; columns:3 340px; }
 figure { margin:0; } figure img { width:100%; display:block; border-radius:5px; border:1px solid var(--line);
   cursor:zoom-in; } figcaption { font-size:12px; color:var(--soft); padding-top:2px; }
 figcaption b { color:var(--ink); }
-.figures { display:flex; gap:4px 30px; flex-wrap:wrap; padding:2px 16px 12px; font-size:12.5px; }
+.figures { display:flex; gap:4px 30px; flex-wrap:wrap; padding:2px 16px 8px; font-size:12.5px; }
 .figures table { width:auto; } .figures span b { font-weight:600; } .figures .k { color:var(--soft); }
 .ramp { display:inline-block; width:46px; height:8px; border-radius:2px; margin:0 4px;
   background:linear-gradient(90deg,#fde725,#5ec962,#21918c,#3b528b,#440154); }
-dialog { border:0; padding:0; background:none; max-width:96vw; max-height:96vh; } dialog img { max-width:96vw;
+dialog, dialog:focus { outline:0; }
+dialog { border:0; padding:0; background:none; max-width:96vw; max-height:96vh; }
+dialog img { max-width:96vw;
   min-width:min(90vw,1100px); max-height:94vh; object-fit:contain; display:block; cursor:zoom-out; }
 dialog::backdrop { background:rgba(15,20,28,.88); }
 [hidden] { display:none !important; }
-@media (max-width:900px) { .pictures { grid-template-columns:repeat(2,minmax(0,1fr)); } main { padding:16px; } }
+@media screen and (max-width:900px) { .pictures { grid-template-columns:repeat(2,minmax(0,1fr)); }
+  main { padding:16px; } }
 @media print { body { background:#fff; font-size:11px; } main { max-width:none; padding:0; } .filters { display:none; }
-  .frame, .card { break-inside:avoid; } * { -webkit-print-color-adjust:exact; print-color-adjust:exact; }
+  .frame, .card { break-inside:avoid; } .cards { grid-template-columns:repeat(3,1fr); gap:8px; }
+  .card { padding:8px 10px; } table, th { font-size:9px; } td, th { padding:2px 5px 2px 0; } .tally { font-size:9px; }
+  .pictures { gap:5px; } .figures, figcaption { font-size:9px; } .tally b { font-size:18px; }
+  * { -webkit-print-color-adjust:exact; print-color-adjust:exact; }
   @page { size:A4 landscape; margin:12mm; } }
 """
 
