@@ -21,11 +21,19 @@ _SILENT_AFTER_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Where the images of a node went; those that are neither done nor dropped wait or are under way."""
+    """Where the images of a node went; those that are neither done nor dropped wait or are under way.
+
+    Attributes:
+        images: how many came.
+        done: how many were answered.
+        dropped: how many were given up for newer ones.
+        lost: how many never came, as far as the middleware noticed.
+    """
 
     images: int
     done: int
     dropped: int
+    lost: int = 0
 
     @property
     def waiting(self) -> int:
@@ -43,7 +51,7 @@ class Health:
         self._advice = ""
         self._fault = ""
         self._last_answer: Verdict | None = None
-        self._dropped_told = 0
+        self._dropped_told = self._lost_told = 0
 
     def times(self, times: Iterable[StageTime]) -> None:
         """Note how long stages took."""
@@ -99,11 +107,12 @@ class Health:
             last_image_s: when the last one came, by the monotonic clock.
         """
         with self._lock:
-            level, summary = self._level(state, counts, image_topic, publishers, last_image_s)
-            self._dropped_told = counts.dropped
+            silent_s = time.monotonic() - last_image_s
+            level, summary = next(self._findings(state, counts, image_topic, publishers, silent_s))
+            self._dropped_told, self._lost_told = counts.dropped, counts.lost
             values = {
                 "state": state, "frames in": counts.images, "frames done": counts.done,
-                "frames dropped": counts.dropped, "frames waiting": counts.waiting,
+                "frames dropped": counts.dropped, "frames waiting": counts.waiting, "frames lost": counts.lost,
                 **{f"verdict {verdict}": n for verdict, n in sorted(self._verdicts.items())},
                 **{f"{stage} ms (p50 / p95)": f"{np.median(ms):.1f} / {np.percentile(ms, 95):.1f}"
                    for stage, ms in self._times.items()},
@@ -111,19 +120,22 @@ class Health:
         return DiagnosticStatus(level=level, name=name, message=summary, hardware_id=hardware_id,
                                 values=[KeyValue(key=k, value=str(v)) for k, v in values.items()])
 
-    def _level(self, state: str, counts: Counts, image_topic: str, publishers: int,
-               last_image_s: float) -> tuple[bytes, str]:
+    def _findings(self, state: str, counts: Counts, image_topic: str, publishers: int,
+                  silent_s: float) -> Iterator[tuple[bytes, str]]:
+        """Yield what there is to say, the worst first."""
         if self._fault:
-            return DiagnosticStatus.ERROR, f"internal error: {self._fault}"
+            yield DiagnosticStatus.ERROR, f"internal error: {self._fault}"
         if state != "active":
-            return DiagnosticStatus.WARN, f"node is {state}: it answers no images"
-        silent_s = time.monotonic() - last_image_s
+            yield DiagnosticStatus.WARN, f"node is {state}: it answers no images"
         if silent_s > _SILENT_AFTER_S:
             why = f"{publishers} publisher(s), check the camera" if publishers else "nobody publishes it"
-            return DiagnosticStatus.WARN, f"no image on {image_topic} for {silent_s:.0f} s; {why}"
+            yield DiagnosticStatus.WARN, f"no image on {image_topic} for {silent_s:.0f} s; {why}"
         if self._last_answer is Verdict.CANNOT_INSPECT:
-            return DiagnosticStatus.WARN, f"cannot inspect: {self._failure}"
-        if counts.dropped > self._dropped_told:
-            return DiagnosticStatus.WARN, (f"images come faster than they are inspected: "
-                                           f"{counts.dropped - self._dropped_told} dropped lately")
-        return DiagnosticStatus.OK, "inspecting"
+            yield DiagnosticStatus.WARN, f"cannot inspect: {self._failure}"
+        lost, dropped = counts.lost - self._lost_told, counts.dropped - self._dropped_told
+        if lost > 0:
+            yield DiagnosticStatus.WARN, (f"{lost} images lost on the way lately; let the camera's driver publish "
+                                          "reliably, or send compressed images")
+        if dropped > 0:
+            yield DiagnosticStatus.WARN, f"images come faster than they are inspected: {dropped} dropped lately"
+        yield DiagnosticStatus.OK, "inspecting"

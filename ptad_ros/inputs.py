@@ -18,6 +18,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from ptad_core.evaluation.messages import stamp_ns
 from ptad_core.transforms import JumpWatch, TransformMissingError, TransformStaleError
 from ptad_core.types import PoseSeed, Reason, SeedSource
+from ptad_ros.image_subscription import ImageSubscription
 from ptad_ros.join import IMAGE, FrameJoin, JoinedFrame
 from ptad_ros.outputs import RESULT_QOS
 from ptad_ros.parameters import NodeConfig
@@ -63,6 +64,8 @@ class FrameInputs:
         self._seeding_dropped = 0
         self._watch = JumpWatch()
         self._subscriptions: list[Any] = []
+        self._image: ImageSubscription | None = None
+        self._lost_before = 0
         self._latched_info: Any = None
         self._transforms: TransformListener | None = None
         # Waiting is measured in real time: a paused simulation must not keep an image unanswered.
@@ -75,6 +78,11 @@ class FrameInputs:
     def dropped(self) -> int:
         """Images given up while they waited."""
         return self._join.dropped + self._seeding_dropped
+
+    @property
+    def lost(self) -> int:
+        """Images that never came, as far as the middleware noticed."""
+        return self._lost_before + (self._image.lost if self._image is not None else 0)
 
     @property
     def image_topic(self) -> str:
@@ -91,8 +99,8 @@ class FrameInputs:
         self._hear_latched_info()
         for topic, message_type in self._stage_topics.items():
             self._hear(message_type, topic, partial(self._hear_part, topic), RESULT_QOS)
-        self._hear(CompressedImage if compressed else Image, "image_raw/compressed" if compressed else "image_raw",
-                   self._hear_image, qos_profile_sensor_data)
+        self._image = ImageSubscription(self._node, CompressedImage if compressed else Image,
+                                        "image_raw/compressed" if compressed else "image_raw", self._hear_image)
         self.last_image_s = time.monotonic()
 
     def _hear(self, message_type: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> None:
@@ -117,10 +125,19 @@ class FrameInputs:
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         self._subscriptions, self._latched_info = [], None
+        if self._image is not None:
+            self._lost_before += self._image.lost
+            self._image.close()
+            self._image = None
         self.forget()
         if self._transforms is not None:
             self._transforms.close()
             self._transforms = None
+
+    def tend(self) -> None:
+        """Adapt to what the camera's driver offers; call it now and then."""
+        if self._image is not None:
+            self._image.tend()
 
     def forget(self) -> None:
         """Drop the images that wait, and the moving transforms."""

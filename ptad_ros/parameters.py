@@ -44,7 +44,7 @@ class NodeParameters:
         self._node = node
         self._settings = {s.name: s for s in settings(NodeConfig)}
         self.locked = False
-        given = node._parameter_overrides  # noqa: SLF001 - rclpy shows parameters that nobody declared nowhere else
+        given = _overrides(node)
         unknown = sorted(n for n in given if n not in self._settings and not n.startswith(_ROS_OWN))
         if unknown:
             raise ConfigError(f"unknown parameter {unknown[0]}; known: {', '.join(sorted(self._settings))}")
@@ -84,6 +84,16 @@ class NodeParameters:
     def _adopt(self, changes: list[Parameter]) -> None:
         if any(change.name in self._settings for change in changes):
             self.config = self._snapshot()
+
+
+def given_at_start(node: Node, name: str) -> bool:
+    """Tell whether a parameter was given to a node by file, command line or launch."""
+    return name in _overrides(node)
+
+
+def _overrides(node: Node) -> dict[str, Parameter]:
+    overrides: dict[str, Parameter] = node._parameter_overrides  # noqa: SLF001 - rclpy shows them nowhere else
+    return overrides
 
 
 def _plain(value: Any) -> Any:

@@ -158,7 +158,7 @@ class Player(Node):
         for number, message in enumerate(self._reader.recording.messages(list(self._publishers_of))):
             delay_ns = _LOOKAHEAD_NS if message.topic == self._reader.image_topic else 0
             heapq.heappush(waiting, (message.log_ns + delay_ns, number, message))
-            while waiting[0][0] <= message.log_ns:
+            while waiting and waiting[0][0] <= message.log_ns:
                 due_ns, _, due = heapq.heappop(waiting)
                 yield due_ns, due
         while waiting:

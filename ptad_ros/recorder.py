@@ -6,6 +6,7 @@ An MCAP bag with the definitions of ``ptad_msgs`` in it, so that any reader of b
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 import threading
 import time
@@ -15,7 +16,6 @@ from typing import Any
 
 import rclpy
 import rclpy.utilities
-from ament_index_python.packages import get_package_share_directory
 from ptad_msgs.msg import AlignedPose, InspectionResult, MaskStatus
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
@@ -33,12 +33,18 @@ OUTPUTS: dict[str, type] = {
 def typestore() -> Any:
     """Return the message types of ROS 2 with those of ``ptad_msgs``, as ``rosbags`` needs them."""
     store = get_typestore(Stores.ROS2_JAZZY)
-    folder = Path(get_package_share_directory("ptad_msgs")) / "msg"
     types: dict[str, Any] = {}
-    for file in sorted(folder.glob("*.msg")):
+    for file in sorted(_definitions("ptad_msgs").glob("*.msg")):
         types |= get_types_from_msg(file.read_text(encoding="utf-8"), f"ptad_msgs/msg/{file.stem}")
     store.register(types)
     return store
+
+
+def _definitions(package: str) -> Path:
+    """Return the folder of a package's .msg files; in an environment of wheels no AMENT_PREFIX_PATH leads there."""
+    module = Path(importlib.import_module(package).__file__ or "")
+    folders = [prefix / "share" / package / "msg" for prefix in module.parents]
+    return next(folder for folder in folders if folder.is_dir())
 
 
 class Recorder(Node):

@@ -211,11 +211,13 @@ class StageNode(LifecycleNode):
     @property
     def counts(self) -> Counts:
         """Where the images went."""
-        return Counts(self._inputs.images, self._worker.done, self._inputs.dropped + self._worker.dropped)
+        return Counts(self._inputs.images, self._worker.done, self._inputs.dropped + self._worker.dropped,
+                      self._inputs.lost)
 
     def _publish_diagnostics(self) -> None:
         if self._worker.revive():
             self.health.fault("the worker had died and was started again")
+        self._inputs.tend()
         topic = self._inputs.image_topic
         status = self.health.status(
             self.get_fully_qualified_name(), self.part_id, self._state_machine.current_state[1], self.counts, topic,

@@ -154,6 +154,13 @@ class Cameraman(Node):
         T = np.eye(4) if T is None else T
         self.tf.publish(TFMessage(transforms=[transform_message(T, self.header(t_s, parent), child)]))
 
+    def do(self, call: Callable[[], Any]) -> Any:
+        """Call something where the nodes' callbacks run, as a service would; return what it returns."""
+        assert self.executor is not None
+        task = self.executor.create_task(call)
+        self.wait(task.done)
+        return task.result()
+
     def result(self, t_s: float, timeout_s: float = 10.0) -> InspectionResult:
         """Wait for the answer to an image."""
         stamp = self.header(t_s).stamp
@@ -186,10 +193,10 @@ def cell(*node_types: type[StageNode], settings: dict[str, Any] | None = None, c
             settle(cameraman, len(nodes))
         yield cameraman, nodes
     finally:
-        for node in nodes:
-            node.stop()
         executor.shutdown()
         thread.join(5.0)
+        for node in nodes:
+            node.stop()
         for node in (*nodes, cameraman):
             node.destroy_node()
         rclpy.shutdown(context=context)

@@ -16,8 +16,8 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from ptad_msgs.msg import AlignedPose, InspectionResult, MaskStatus
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile
-from ros_harness import CAMERA, Cameraman, cell, picture
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from ros_harness import BEST_EFFORT, CAMERA, Cameraman, cell, picture
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
@@ -78,8 +78,8 @@ def test_hears_compressed_images(settings: dict[str, object], encode: str) -> No
 def test_latched_camera_info_is_enough() -> None:
     with cell(InspectionNode, start=False) as (camera, (node,)):
         camera.latch(camera_info(CAMERA, camera.header(0.0)))
-        node.trigger_configure()
-        node.trigger_activate()
+        camera.do(node.trigger_configure)
+        camera.do(node.trigger_activate)
         camera.wait(camera.image.get_subscription_count)
         time.sleep(0.5)
         for t in (5.0, 6.0):
@@ -159,7 +159,7 @@ def test_missing_and_stale_transforms(stamps: tuple[float, ...], reason: Reason)
         camera.shoot(1.0)
         answer = camera.result(1.0)
         assert (answer.verdict, list(answer.reasons)) == (InspectionResult.CANNOT_INSPECT, [reason])
-        node.set_parameters([Parameter("tf.required", value=False)])
+        camera.do(lambda: node.set_parameters([Parameter("tf.required", value=False)]))
         camera.shoot(1.01)
         answer = camera.result(1.01)
         assert (answer.verdict, answer.pose.seed_source) == (InspectionResult.PASS, "blind")
@@ -243,16 +243,16 @@ def test_lifecycle_by_hand_and_change_of_part() -> None:
     ok = TransitionCallbackReturn.SUCCESS
     with cell(InspectionNode, start=False) as (camera, (node,)):
         camera.listen("reference_marker", Marker, marker_qos)
-        assert node.trigger_configure() == ok and node.trigger_activate() == ok
+        assert camera.do(node.trigger_configure) == ok and camera.do(node.trigger_activate) == ok
         camera.wait(lambda: camera.heard["reference_marker"])
         marker = camera.heard["reference_marker"][0]
         assert (marker.header.frame_id, marker.type, len(marker.points)) == ("block_aligned", Marker.TRIANGLE_LIST, 3)
-        (refused,) = node.set_parameters([Parameter("part.id", value="bracket")])
+        (refused,) = camera.do(lambda: node.set_parameters([Parameter("part.id", value="bracket")]))
         assert not refused.successful and "part.id" in refused.reason
-        assert node.trigger_deactivate() == ok and node.trigger_cleanup() == ok
-        (taken,) = node.set_parameters([Parameter("part.id", value="bracket")])
+        assert camera.do(node.trigger_deactivate) == ok and camera.do(node.trigger_cleanup) == ok
+        (taken,) = camera.do(lambda: node.set_parameters([Parameter("part.id", value="bracket")]))
         assert taken.successful
-        assert node.trigger_configure() == ok and node.trigger_activate() == ok
+        assert camera.do(node.trigger_configure) == ok and camera.do(node.trigger_activate) == ok
         camera.wait(camera.image.get_subscription_count)
         time.sleep(0.5)
         camera.shoot(1.0)
@@ -261,8 +261,8 @@ def test_lifecycle_by_hand_and_change_of_part() -> None:
 
 def test_a_part_that_cannot_be_loaded_fails_to_configure() -> None:
     with cell(InspectionNode, settings={"part.cad": "nowhere.stl", "part.unit": "mm"}, core_parts={},
-              start=False) as (_, (node,)):
-        assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+              start=False) as (camera, (node,)):
+        assert camera.do(node.trigger_configure) == TransitionCallbackReturn.FAILURE
         assert node._state_machine.current_state[1] == "unconfigured"
 
 
@@ -283,8 +283,49 @@ def test_changed_parameters_hold_for_the_next_image() -> None:
         camera.shoot(1.0)
         camera.result(1.0)
         first = node._inspector
-        (answer,) = node.set_parameters([Parameter("detection.tolerance_mm", value=7.5)])
+        (answer,) = camera.do(lambda: node.set_parameters([Parameter("detection.tolerance_mm", value=7.5)]))
         assert answer.successful
         camera.shoot(2.0)
         camera.result(2.0)
         assert node._inspector is not first and node._inspector.config.detection.tolerance_mm == 7.5
+
+
+def test_reliability_follows_what_the_camera_offers() -> None:
+    with cell(InspectionNode) as (camera, (node,)):
+        image = node._inputs._image
+        assert image is not None
+        name = camera.resolve_topic_name("image_raw")
+
+        def reliability() -> ReliabilityPolicy:
+            (info,) = [i for i in camera.get_subscriptions_info_by_topic(name) if i.node_name == "inspection"]
+            return info.qos_profile.reliability
+
+        image.lost += 3
+        camera.do(image.tend)
+        assert reliability() == ReliabilityPolicy.BEST_EFFORT  # the camera offers no more
+        camera.destroy_publisher(camera.image)
+        camera.image = camera.create_publisher(Image, "image_raw", QoSProfile(depth=5))
+        camera.wait(lambda: [p.qos_profile.reliability for p in node.get_publishers_info_by_topic(name)]
+                    == [ReliabilityPolicy.RELIABLE])
+        camera.do(image.tend)
+        assert reliability() == ReliabilityPolicy.BEST_EFFORT  # it does, but nothing was lost since
+        image.lost += 1
+        camera.do(image.tend)
+        camera.wait(lambda: reliability() == ReliabilityPolicy.RELIABLE and camera.image.get_subscription_count() == 1)
+        camera.shoot(1.0)
+        assert camera.result(1.0).verdict == InspectionResult.PASS
+        camera.create_publisher(Image, "image_raw", BEST_EFFORT)
+        camera.wait(lambda: len(node.get_publishers_info_by_topic(name)) == 2)
+        camera.do(image.tend)
+        camera.wait(lambda: reliability() == ReliabilityPolicy.BEST_EFFORT)
+
+
+def test_lost_images_are_counted_and_told() -> None:
+    with cell(InspectionNode, settings={"output.diagnostics_period_s": 0.1},
+              listen={"/diagnostics": DiagnosticArray}) as (camera, (node,)):
+        camera.shoot(1.0)
+        camera.result(1.0)
+        node._inputs._image.lost += 2
+        camera.wait(lambda: any(a.status[0].level == DiagnosticStatus.WARN and "2 images lost" in a.status[0].message
+                                for a in camera.heard["/diagnostics"]))
+        assert node.counts.lost == 2

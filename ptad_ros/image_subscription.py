@@ -1,0 +1,64 @@
+"""Hears a camera whatever it offers, notices what is lost on the way, and asks for more where more is offered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.event_handler import QoSMessageLostInfo, SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+from ptad_ros.parameters import given_at_start
+
+_RELIABLE = QoSProfile(depth=qos_profile_sensor_data.depth, reliability=ReliabilityPolicy.RELIABLE)
+
+
+class ImageSubscription:
+    """A subscription with sensor-data QoS, for a reliable one never hears a best-effort camera.
+
+    Large images get lost that way, even within one machine: where that happens and every publisher offers to be
+    reliable, the subscription becomes reliable; and best-effort again where one does not. A QoS that was set by
+    parameter is left alone.
+
+    Attributes:
+        lost: images that the middleware says were lost on the way.
+    """
+
+    def __init__(self, node: Node, message_type: type, topic: str, callback: Callable[[Any], None]) -> None:
+        self._node, self._type, self._topic, self._callback = node, message_type, topic, callback
+        self._name = node.resolve_topic_name(topic)
+        self._fixed = given_at_start(node, f"qos_overrides.{self._name}.subscription.reliability")
+        self._lost_before = 0
+        self.lost = 0
+        self._reliable = False
+        self._subscription = self._create(qos_profile_sensor_data, QoSOverridingOptions.with_default_policies())
+
+    def _create(self, qos: QoSProfile, overriding: QoSOverridingOptions | None = None) -> Any:
+        events = SubscriptionEventCallbacks(message_lost=self._count_lost)
+        return self._node.create_subscription(self._type, self._topic, self._callback, qos, event_callbacks=events,
+                                              qos_overriding_options=overriding)
+
+    def _count_lost(self, event: QoSMessageLostInfo) -> None:
+        self.lost += event.total_count_change
+
+    def tend(self) -> None:
+        """Adapt to what the publishers offer; call it now and then."""
+        if self._fixed:
+            return
+        publishers = self._node.get_publishers_info_by_topic(self._name)
+        offered = bool(publishers) and all(p.qos_profile.reliability == ReliabilityPolicy.RELIABLE for p in publishers)
+        losing, self._lost_before = self.lost > self._lost_before, self.lost
+        wanted = offered and (self._reliable or losing)
+        if wanted != self._reliable:
+            self._reliable = wanted
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = self._create(_RELIABLE if wanted else qos_profile_sensor_data)
+            self._node.get_logger().warning(
+                f"{self._name}: {self.lost} images were lost on the way; listening reliably now" if wanted else
+                f"{self._name}: a publisher is not reliable; listening best-effort again")
+
+    def close(self) -> None:
+        """Stop to listen."""
+        self._node.destroy_subscription(self._subscription)
