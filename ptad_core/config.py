@@ -79,6 +79,8 @@ class SegmentationConfig:
     background: str = setting("", "background: picture of the empty scene", mutable=False)
     background_threshold: float = setting(25.0, "background: CIELAB difference that counts as object",
                                           minimum=1.0, maximum=100.0)
+    shadows: bool = setting(True, "auto and background: a darker background is a shadow, not the object; turn off for "
+                            "parts that differ from the background only by being darker")
     fill_holes: bool = setting(False, "fill holes of the mask; only for parts that have none")
     min_area_px: int = setting(400, "masks smaller than this are no object", minimum=16)
     min_confidence: float = setting(0.35, "masks below this confidence are not used", minimum=0.0, maximum=1.0)

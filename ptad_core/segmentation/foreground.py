@@ -11,6 +11,8 @@ from ptad_core.types import ColorImage, FloatArray, FloatImage, MaskImage
 
 LIGHTNESS_WEIGHT = 0.4
 """Shadows and vignetting change the lightness of a background far more than its colour."""
+DEEPEST_SHADOW = 0.2
+"""Share of the light that is left in the darkest shadow."""
 MIN_DIFFERENCE_LAB = 9.0
 """Weighted CIELAB difference below which nothing counts as an object, whatever else is in the picture."""
 BORDER_SHARE = 0.06
@@ -28,23 +30,23 @@ def by_threshold(image_bgr: ColorImage, low: tuple[int, ...], high: tuple[int, .
     return np.asarray(inside & ((hue >= low[0]) | (hue <= high[0])), dtype=bool)
 
 
-def by_background(lab: FloatImage, background_lab: FloatImage, threshold: float) -> MaskImage:
-    """Difference to a picture of the empty scene, CIELAB."""
+def by_background(lab: FloatImage, background_lab: FloatImage, threshold: float, shadows: bool) -> MaskImage:
+    """Difference to a picture of the empty scene, CIELAB; ``shadows`` takes a darkened background for background."""
     if lab.shape != background_lab.shape:
         raise ImageError(f"expected a background picture of {lab.shape[1]}x{lab.shape[0]} like the image, got "
                          f"{background_lab.shape[1]}x{background_lab.shape[0]}")
-    difference = _weighted(blur(lab - background_lab, 1.0))
-    return np.asarray(difference > threshold, dtype=bool)
+    smooth, empty = blur(lab, 1.0), blur(background_lab, 1.0)
+    return np.asarray(_difference(smooth, empty, shadows) > threshold, dtype=bool)
 
 
-def by_border_colour(lab: FloatImage) -> MaskImage:
+def by_border_colour(lab: FloatImage, shadows: bool) -> MaskImage:
     """Difference to a smooth background whose colours the image's frame shows.
 
     The background is a quadratic in x and y per channel, fitted to the frame robustly, so that gradients of the light
     do not count. The threshold is Otsu's, but never below what noise and texture of the frame itself reach.
     """
     smooth = np.asarray(cv2.bilateralFilter(lab, 5, 8.0, 2.0), dtype=np.float32)
-    difference = _weighted(smooth - _background_of_frame(smooth))
+    difference = _difference(smooth, _background_of_frame(smooth), shadows)
     frame = _frame(difference.shape)
     noise = float(np.percentile(difference[frame], 90))
     scaled = np.clip(difference * 4, 0, 255).astype(np.uint8)
@@ -86,6 +88,20 @@ def by_grabcut(image_bgr: ColorImage, projected: MaskImage, uncertainty_px: floa
     out = np.zeros(projected.shape, dtype=bool)
     out[top:bottom, left:right] = cv2.resize(found, (right - left, bottom - top)) > 0.5
     return out
+
+
+def _difference(lab: FloatImage, background_lab: FloatImage, shadows: bool) -> FloatImage:
+    """(H, W) weighted CIELAB difference to a background, or to the background as it would look in shadow.
+
+    A shadow scales the light of all channels alike. CIELAB's three values are, up to offsets, cube roots of light, so
+    it scales L + 16, a and b by one factor, the cube root of what light is left.
+    """
+    if shadows:
+        factor = (lab[..., 0] + 16) / (background_lab[..., 0] + 16)
+        factor = np.clip(factor, np.float32(DEEPEST_SHADOW ** (1 / 3)), np.float32(1))[..., None]
+        offset = np.array([16, 0, 0], dtype=np.float32)
+        background_lab = (background_lab + offset) * factor - offset
+    return _weighted(lab - background_lab)
 
 
 def _weighted(difference_lab: FloatImage) -> FloatImage:

@@ -48,7 +48,7 @@ def segment(image_bgr: ColorImage, camera: Camera, reference: Reference, config:
         if background is None:
             raise ConfigError("segmentation.method is 'background': expected segmentation.background to name a picture "
                               "of the empty scene, got none")
-        found = foreground.by_background(lab, background.lab, config.background_threshold)
+        found = foreground.by_background(lab, background.lab, config.background_threshold, config.shadows)
     elif config.method == "grabcut":
         if seed is None:
             empty = np.zeros(image_bgr.shape[:2], dtype=bool)
@@ -59,5 +59,5 @@ def segment(image_bgr: ColorImage, camera: Camera, reference: Reference, config:
         off_m = seed.sigma_translation_m + np.radians(seed.sigma_rotation_deg) * 0.25 * reference.diameter_m
         found = foreground.by_grabcut(image_bgr, projected, float(camera.fx * off_m / depth))
     else:
-        found = foreground.by_border_colour(lab)
+        found = foreground.by_border_colour(lab, config.shadows)
     return finish(found, lab, config.method, config)
