@@ -1,0 +1,92 @@
+"""The stages as nodes of their own, chained over topics: the same answers as the cell, and none left out."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("rclpy")
+pytest.importorskip("ptad_msgs.msg", reason="ptad_msgs is not built; run make env")
+
+import numpy as np
+from ptad_msgs.msg import AlignedPose, InspectionResult, MaskStatus
+from ros_harness import CAMERA, cell, picture
+from sensor_msgs.msg import Image
+from tf2_msgs.msg import TFMessage
+
+from ptad_core.types import Reason
+from ptad_ros.alignment_node import AlignmentNode
+from ptad_ros.detection_node import DetectionNode
+from ptad_ros.images import camera_info, image_message
+from ptad_ros.inspection_node import InspectionNode
+from ptad_ros.segmentation_node import SegmentationNode
+
+pytestmark = pytest.mark.ros
+
+STAGES = (SegmentationNode, AlignmentNode, DetectionNode)
+LISTEN = {"mask": Image, "mask_status": MaskStatus, "aligned_pose": AlignedPose, "/tf": TFMessage}
+PICTURES = {1.0: picture(), 2.0: picture(square=30), 3.0: picture(square=0), 4.0: picture()}
+
+
+def _answers(*nodes: type) -> list[tuple[int, list[int], str, bool]]:
+    with cell(*nodes) as (camera, _):
+        for t, image in PICTURES.items():
+            camera.shoot(t, image)
+            camera.result(t)
+        return [(r.verdict, list(r.reasons), r.part_id, r.has_pose) for r in camera.heard["result"]]
+
+
+def test_chained_stages_answer_like_the_cell() -> None:
+    chained = _answers(*STAGES)
+    assert [verdict for verdict, *_ in chained] == [InspectionResult.PASS, InspectionResult.FAIL,
+                                                    InspectionResult.CANNOT_INSPECT, InspectionResult.PASS]
+    assert chained == _answers(InspectionNode)
+
+
+def test_every_stage_answers_what_it_cannot_use() -> None:
+    with cell(*STAGES, listen=LISTEN) as (camera, _):
+        camera.info.publish(camera_info(CAMERA, camera.header(1.0)))
+        image = image_message(picture(), "bgr8", camera.header(1.0))
+        image.encoding = "bgr9"
+        camera.image.publish(image)
+        answer = camera.result(1.0)
+        assert (answer.verdict, list(answer.reasons)) == (InspectionResult.CANNOT_INSPECT, [Reason.BAD_ENCODING])
+        camera.wait(lambda: camera.heard["aligned_pose"] and camera.heard["mask_status"] and camera.heard["mask"])
+        (status,), (pose,) = camera.heard["mask_status"], camera.heard["aligned_pose"]
+        assert list(status.reasons) == list(pose.reasons) == [Reason.BAD_ENCODING]
+        assert not pose.trusted and np.isnan(pose.pose.pose.position.x)
+        assert not camera.heard["/tf"]  # no frame of a part that was not found
+
+
+def test_missing_transform_stops_the_chain_with_its_reason() -> None:
+    with cell(*STAGES, settings={"tf.part_frame": "part_nominal", "tf.timeout_s": 0.1}) as (camera, _):
+        camera.shoot(1.0)
+        answer = camera.result(1.0)
+        assert (answer.verdict, list(answer.reasons)) == (InspectionResult.CANNOT_INSPECT, [Reason.TF_MISSING])
+
+
+def test_a_stage_alone_says_what_it_lacks() -> None:
+    with cell(DetectionNode, settings={"input.stage_timeout_s": 0.3}) as (camera, _):
+        camera.shoot(1.0)
+        answer = camera.result(1.0)
+        assert (answer.verdict, list(answer.reasons)) == (InspectionResult.CANNOT_INSPECT, [Reason.INTERNAL_ERROR])
+        assert "no mask and no mask_status and no aligned_pose came" in answer.message
+
+
+@pytest.mark.parametrize("node", [SegmentationNode, AlignmentNode])
+def test_stages_are_usable_alone(node: type) -> None:
+    with cell(node, listen=LISTEN) as (camera, _):
+        if node is AlignmentNode:
+            mask = camera.create_publisher(Image, "mask", 10)
+            status = camera.create_publisher(MaskStatus, "mask_status", 10)
+            camera.wait(lambda: mask.get_subscription_count() == 2 and status.get_subscription_count() == 2)
+            mask.publish(image_message((picture()[..., 0] > 127).astype(np.uint8) * 255, "mono8", camera.header(1.0)))
+            status.publish(MaskStatus(header=camera.header(1.0), confidence=1.0))
+        camera.shoot(1.0)
+        topic = "aligned_pose" if node is AlignmentNode else "mask"
+        camera.wait(lambda: camera.heard[topic])
+        assert camera.heard[topic][0].header == camera.header(1.0)
+    if node is AlignmentNode:
+        assert camera.heard["aligned_pose"][0].trusted
+        assert camera.heard["/tf"][0].transforms[0].child_frame_id == "block_aligned"
+    else:
+        assert sum(camera.heard["mask"][0].data) == 1600 * 255
