@@ -22,7 +22,7 @@ from ptad_core.synthesis.assembly import Assembly, write_obj
 from ptad_core.synthesis.bag_writer import BagWriter
 from ptad_core.synthesis.defects import Defect, DefectKind, Difference, Visibility, draw_visible_defect
 from ptad_core.synthesis.families import FAMILIES
-from ptad_core.synthesis.scene import Appearance, Picture, Scene, draw_appearance
+from ptad_core.synthesis.scene import Appearance, Picture, Scene, draw_appearance, draw_materials
 from ptad_core.synthesis.viewpoints import around, aside_for_share, turned_aside
 from ptad_core.types import FloatArray, Verdict
 
@@ -128,7 +128,7 @@ def plan_recording(frames: int = 64, seed: int = 0, family: str = "gear_motor", 
     for (truth, _), length in zip(VISITS, lengths, strict=True):
         span = range(first, first + length)
         first += length
-        look = replace(cell, materials=draw_appearance(rng, reference).materials)
+        look = replace(cell, materials=draw_materials(rng, reference))
         visit = Visit(truth, span, None if truth == EMPTY else reference, _placed(T_cell_nominal, reference, rng), look)
         if truth in set(DefectKind):
             views = [(camera, way[k] @ visit.T_cell_part) for k in span]

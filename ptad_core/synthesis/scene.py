@@ -51,11 +51,15 @@ class Appearance:
     noise: Noise
 
 
+def draw_materials(rng: np.random.Generator, assembly: Assembly) -> Mapping[str, Material]:
+    """Draw a material for each component, all from one small palette."""
+    hues = draw_palette(rng)
+    return {c.name: draw_material(rng, hues) for c in assembly.components}
+
+
 def draw_appearance(rng: np.random.Generator, assembly: Assembly) -> Appearance:
     """Draw materials for the components, a table, lamps and a camera."""
-    hues = draw_palette(rng)
-    return Appearance({c.name: draw_material(rng, hues) for c in assembly.components}, draw_table(rng),
-                      draw_lighting(rng), draw_sensor(rng), Noise(rng))
+    return Appearance(draw_materials(rng, assembly), draw_table(rng), draw_lighting(rng), draw_sensor(rng), Noise(rng))
 
 
 @dataclass(frozen=True, slots=True)

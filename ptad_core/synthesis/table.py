@@ -42,9 +42,16 @@ def draw_table(rng: np.random.Generator) -> Table:
     """Draw a table: its brightness, a faint tint, clouds and grain."""
     colour = rng.uniform(0.42, 0.58) * (1 + rng.uniform(-0.02, 0.02, 3))
     texture = np.ones((_SIZE, _SIZE), np.float32)
-    for sigma, strength in ((40.0, rng.uniform(0.006, 0.015)), (8.0, rng.uniform(0.005, 0.015)),
-                            (0.8, rng.uniform(0.01, 0.025))):
-        tiled = np.tile(rng.standard_normal((_SIZE, _SIZE), dtype=np.float32), (2, 2))  # blurred across its own seam
-        soft = cv2.GaussianBlur(tiled, (0, 0), sigma)[_SIZE // 2:_SIZE // 2 + _SIZE, _SIZE // 2:_SIZE // 2 + _SIZE]
-        texture += np.float32(strength) * soft / soft.std()
+    for lattice, strength in ((16, rng.uniform(0.006, 0.015)), (64, rng.uniform(0.005, 0.015)),
+                              (_SIZE, rng.uniform(0.01, 0.025))):
+        texture += np.float32(strength) * _clouds(rng, lattice)
     return Table(colour.astype(np.float32), texture)
+
+
+def _clouds(rng: np.random.Generator, lattice: int) -> Array:
+    """Return a texture of unit spread, smooth between the points of a lattice, that continues across its borders."""
+    values = np.pad(rng.standard_normal((lattice, lattice), dtype=np.float32), 2, mode="wrap")
+    step = _SIZE // lattice
+    fine = cv2.resize(values, None, fx=step, fy=step, interpolation=cv2.INTER_CUBIC)
+    soft = cv2.GaussianBlur(fine, (0, 0), 0.8)[2 * step:-2 * step, 2 * step:-2 * step]
+    return np.asarray(soft / soft.std(), dtype=np.float32)

@@ -52,11 +52,10 @@ def triangulate(outline: FloatArray, holes: Sequence[FloatArray] = ()) -> NDArra
 
 def _join_hole(points: FloatArray, polygon: list[int], hole: list[int], others: list[list[int]]) -> list[int]:
     """Cut the polygon open to the hole along the shortest bridge that crosses nothing."""
-    pairs = [(float(np.sum((points[p] - points[h]) ** 2)), i, j)
-             for i, p in enumerate(polygon) for j, h in enumerate(hole)]
+    away = np.sum((points[polygon][:, None] - points[hole]) ** 2, axis=-1)
     edges = np.array([[ring[k], ring[(k + 1) % len(ring)]] for ring in (polygon, hole, *others)
                       for k in range(len(ring))])
-    for _, i, j in sorted(pairs):
+    for i, j in np.argwhere(away >= 0)[np.argsort(away, axis=None)].tolist():
         p, h = points[polygon[i]], points[hole[j]]
         before, after = points[polygon[i - 1]], points[polygon[(i + 1) % len(polygon)]]
         if _inside_corner(before, p, after, h) and not _crosses_any(p, h, points[edges[:, 0]], points[edges[:, 1]]):
