@@ -14,7 +14,7 @@ from ptad_core.frames import rotation_angle_deg
 from ptad_core.pose.contour_fit import ContourFit, fit_contour
 from ptad_core.pose.interior import interior_support
 from ptad_core.pose.query import Query, make_query
-from ptad_core.pose.refine import MaskFit, refine_mask
+from ptad_core.pose.refine import FINAL_REACH_PX, MaskFit, refine_mask
 from ptad_core.pose.search import Cone, candidate_poses
 from ptad_core.pose.trust import agreement, covariance, margin, reasons_against
 from ptad_core.reference.build import Reference
@@ -108,18 +108,17 @@ def _candidates(query: Query, reference: Reference, config: PoseConfig, seed: Po
 
 def _refine_all(query: Query, reference: Reference, poses: list[FloatArray], max_iterations: int) -> list[MaskFit]:
     """Refine poses, best first. Those that a few steps leave far behind are not driven to convergence."""
-    def refine(T: FloatArray, steps: int) -> MaskFit | None:
-        return refine_mask(query, reference, T, steps)
-
     first = min(FIRST_STEPS, max_iterations)
-    begun = sorted((f for f in _threads.map(lambda T: refine(T, first), poses) if f is not None), key=_cost)
+    tried = _threads.map(lambda T: refine_mask(query, reference, T, first), poses)
+    begun = sorted((f for f in tried if f is not None), key=_cost)
     if not begun or first == max_iterations:
         return begun
     least = begun[0].cost_px
 
     def end(fit: MaskFit) -> MaskFit | None:
-        left_behind = margin(least, fit.cost_px) > CLEAR_LEAD
-        return fit if fit.converged or left_behind else refine(fit.T_camera_part, max_iterations - first)
+        if fit.converged or margin(least, fit.cost_px) > CLEAR_LEAD:
+            return fit
+        return refine_mask(query, reference, fit.T_camera_part, max_iterations - first, FINAL_REACH_PX)
 
     return sorted((f for f in _threads.map(end, begun) if f is not None), key=_cost)
 

@@ -23,7 +23,8 @@ from ptad_core.types import FloatArray, FloatImage
 START_REACH_PX = 6.0
 FINAL_REACH_PX = 3.0
 INITIAL_DAMPING = 1e-3
-STEP_TOLERANCE_PX = 0.02
+STEP_TOLERANCE_PX = 0.1
+"""A last step this small (rms over the outline) leaves an error far below the noise of any real mask."""
 MIN_POINTS = 12
 BAND_PX = 9
 """The outline is followed this far to either side before the whole part is rendered again."""
@@ -68,11 +69,12 @@ class _Linearised:
     distance: FloatArray
 
 
-def refine_mask(query: Query, reference: Reference, T_camera_part: FloatArray, max_iterations: int) -> MaskFit | None:
-    """Refine a pose that is within a few pixels; None where rendered and query outline never meet."""
+def refine_mask(query: Query, reference: Reference, T_camera_part: FloatArray, max_iterations: int,
+                start_reach_px: float = START_REACH_PX) -> MaskFit | None:
+    """Refine a pose that is within ``start_reach_px``; None where rendered and query outline never meet."""
     R = T_camera_part[:3, :3]
     centre = R @ reference.center_m + T_camera_part[:3, 3]
-    reach, damping = START_REACH_PX, INITIAL_DAMPING
+    reach, damping = start_reach_px, INITIAL_DAMPING
     band: Band | None = None
     now = _linearise(query, reference, R, centre, reach, band)
     if now is None:
