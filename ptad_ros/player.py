@@ -97,11 +97,11 @@ class Player(Node):
         """What of the recording cannot be read, in words."""
         return self._reader.loss
 
-    def wait_for_cell(self, timeout_s: float, alive: Callable[[], bool] = lambda: True) -> bool:
-        """Wait until someone listens to the images and publishes results; tell whether that happened."""
+    def wait_for_cell(self, timeout_s: float, alive: Callable[[], bool] = lambda: True, listeners: int = 1) -> bool:
+        """Wait until so many nodes listen to the images and one publishes results; tell whether that happened."""
         until = time.monotonic() + timeout_s
         while time.monotonic() < until and alive():
-            if self._images.get_subscription_count() and self._results.get_publisher_count():
+            if self._images.get_subscription_count() >= listeners and self._results.get_publisher_count():
                 return True
             time.sleep(0.05)
         return False
