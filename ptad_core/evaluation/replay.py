@@ -93,7 +93,8 @@ def replay(bag: Path, config: CellConfig, out: Path, on_frame: OnFrame | None = 
     for old in evidence.glob("*.jpg"):
         old.unlink()
     write_config(out / "config.yaml", config)
-    report = ReportWriter(out / "report.html", title or f"Inspection of {bag.resolve().name}", to_dict(config), truth,
+    title = title or f"Inspection of {'/'.join(bag.resolve().parts[-2:])}"  # most bags are called bag
+    report = ReportWriter(out / "report.html", title, to_dict(config), truth,
                           [f"CAD file: {warning}" for warning in reference.warnings])
     verdicts: Counter[Verdict] = Counter()
     pairs: list[tuple[Truth, Verdict]] = []
