@@ -13,6 +13,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from ptad_core.types import Reason, RegionKind, Verdict
 from ptad_core.version import __version__
@@ -157,18 +159,17 @@ def test_every_package_of_the_environment_is_pinned():
               for line in (ROOT / name).read_text().splitlines() if line and not line.startswith("#")]
     seen: dict[str, str] = {}
     while wanted:
-        requirement = wanted.pop()
-        name = re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", requirement)[0]).lower()
-        marker = requirement.partition(";")[2]
-        if name in seen or ("extra ==" in marker and "fastrtps" not in marker):
+        requirement = Requirement(wanted.pop())
+        name = canonicalize_name(requirement.name)
+        if name in seen:
             continue
-        try:
-            distribution = importlib.metadata.distribution(name)
-        except importlib.metadata.PackageNotFoundError:
-            assert marker, f"{requirement} is required and not installed"
-            continue
+        distribution = importlib.metadata.distribution(name)
         seen[name] = distribution.version.partition("+")[0]
-        wanted += distribution.requires or []
+        extras = requirement.extras or {""}
+        for text in distribution.requires or []:
+            marker = Requirement(text).marker
+            if marker is None or any(marker.evaluate({"extra": extra}) for extra in extras):
+                wanted.append(text)
     assert len(seen) > 100
     assert {n: v for n, v in seen.items() if pins.get(n) != v} == {}
 
