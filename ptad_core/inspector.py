@@ -16,7 +16,7 @@ from ptad_core.errors import ImageError
 from ptad_core.frames import is_rigid
 from ptad_core.pose import align
 from ptad_core.reference import Reference, build_reference
-from ptad_core.rendering import render
+from ptad_core.rendering.view import View, look
 from ptad_core.segmentation import Background, segment
 from ptad_core.types import (
     AlignedPose,
@@ -80,10 +80,11 @@ class Inspector:
                 alignment = self.align(image, camera, segmentation, seed)
             if alignment.pose is not None:
                 with clock.stage("render"):
-                    rendering = self.render(camera, alignment.pose)
-        if alignment is not None and alignment.trusted:
-            with clock.stage("detect"):
-                detection = self.detect(image, camera, segmentation, alignment)
+                    view = self._look(camera, alignment.pose, segmentation)
+                    rendering = view.in_image() if view is not None else None
+                if alignment.trusted:
+                    with clock.stage("detect"):
+                        detection = self._detect(image, segmentation, view)
         return replace(self.decide(segmentation, alignment, detection), rendering=rendering, times=clock.times)
 
     def rectify(self, image_bgr: ColorImage, camera: Camera) -> tuple[ColorImage, Camera]:
@@ -109,15 +110,16 @@ class Inspector:
             self._track = None
         return found
 
-    def render(self, camera: Camera, pose: AlignedPose) -> Rendering:
-        """Return what the camera would see of an intact part at a pose."""
-        return render(self.reference.gaussians, camera, pose.T_camera_part)
+    def render(self, camera: Camera, pose: AlignedPose, segmentation: Segmentation | None = None) -> Rendering | None:
+        """Return what the camera would see of an intact part at a pose; None where it is out of view."""
+        view = self._look(camera, pose, segmentation)
+        return view.in_image() if view is not None else None
 
     def detect(self, image: ColorImage, camera: Camera, segmentation: Segmentation, alignment: Alignment) -> Detection:
         """Judge a rectified image at its aligned pose."""
         if alignment.pose is None:
             raise ImageError("expected an aligned pose, got none: the detector cannot judge without it")
-        return detect(image, camera, segmentation, alignment.pose, self.reference, self.config.detection)
+        return self._detect(image, segmentation, self._look(camera, alignment.pose, segmentation))
 
     def decide(self, segmentation: Segmentation, alignment: Alignment | None,
                detection: Detection | None) -> InspectionResult:
@@ -143,6 +145,13 @@ class Inspector:
     def reset(self) -> None:
         """Forget the tracked pose: time jumped, or another scene begins."""
         self._track = None
+
+    def _look(self, camera: Camera, pose: AlignedPose, segmentation: Segmentation | None) -> View | None:
+        seen = segmentation.mask if segmentation is not None else None
+        return look(self.reference.gaussians, camera, pose.T_camera_part, seen)
+
+    def _detect(self, image: ColorImage, segmentation: Segmentation, view: View | None) -> Detection:
+        return detect(image, segmentation, view, self.reference.diameter_m, self.config.detection)
 
     def _seeds(self, seed: PoseSeed | None) -> tuple[PoseSeed, ...]:
         """First guesses, best first: TF says where this part is now, the track where it was."""

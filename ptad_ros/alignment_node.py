@@ -43,8 +43,9 @@ class AlignmentNode(StageNode):
                 alignment = inspector.align(frame.image, frame.camera, segmentation, frame.seed)
         if alignment.pose is not None:
             with self.health.timed("render"):
-                rendering = inspector.render(frame.camera, alignment.pose)
-            self._pose.publish_depth(frame.header, rendering, frame.camera)
+                rendering = inspector.render(frame.camera, alignment.pose, segmentation)
+            if rendering is not None:
+                self._pose.publish_depth(frame.header, rendering, frame.camera)
         self._pose.publish(frame.header, alignment, self.part_id, self.reference_hash)
         self.health.answered(None, alignment.reasons, alignment.message)
 

@@ -38,7 +38,7 @@ class DetectionNode(StageNode):
         rendering, detection = None, None
         if alignment is not None and alignment.pose is not None:
             with self.health.timed("render"):
-                rendering = inspector.render(frame.camera, alignment.pose)
+                rendering = inspector.render(frame.camera, alignment.pose, segmentation)
         if alignment is not None and alignment.trusted:
             with self.health.timed("detect"):
                 detection = inspector.detect(frame.image, frame.camera, segmentation, alignment)

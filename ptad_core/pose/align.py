@@ -145,7 +145,7 @@ def _choose(fits: list[MaskFit], query: Query, reference: Reference, image_bgr: 
     lead = margin(best.cost_px, rival.cost_px)
     if image_bgr is None or lead > CLEAR_LEAD:
         return best, rival, lead
-    lab = query.crop_colour(to_lab(image_bgr))
+    lab = query.window.crop(to_lab(image_bgr))
     support, rival_support = (interior_support(lab, query.camera, reference, f.T_camera_part) for f in (best, rival))
     lead = (1 + lead) * support / rival_support - 1
     return (best, rival, lead) if lead >= 0 else (rival, best, 1 / (1 + lead) - 1)

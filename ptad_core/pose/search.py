@@ -50,7 +50,7 @@ def candidate_poses(query: Query, reference: Reference, views: NDArray[np.int64]
         count: how many to return.
         cone: only rotations inside of it are tried.
     """
-    ray = query.camera_ray_to_box()
+    ray = query.ray_to_box()
     allowed = _rolls_in_cone(_turn_axis_to(ray) @ reference.views.R_camera_part[views], cone)
     views, allowed = views[allowed.any(axis=1)], allowed[allowed.any(axis=1)]
     if len(views) == 0:
