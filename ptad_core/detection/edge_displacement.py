@@ -56,9 +56,7 @@ def displaced_edges(image_bgr: ColorImage, rendering: Rendering, seen: MaskImage
     # Another CAD edge or the outline at an offset explains an image edge there.
     explained = distance_to(edges | ~solid)
     offsets = np.arange(-config.edge_search_px, config.edge_search_px + 1)
-    count, labels = cv2.connectedComponents(edges.astype(np.uint8), connectivity=8)
-    for label in range(1, count):
-        rows, cols = np.nonzero(labels == label)
+    for rows, cols in _chains(edges, config.edge_min_length_px):
         for part in _stretches(rows, cols, config.edge_min_length_px):
             offset = _common_offset(rows[part], cols[part], direction, gradient, explained, offsets, least_px)
             if abs(offset) > least_px:
@@ -68,6 +66,16 @@ def displaced_edges(image_bgr: ColorImage, rendering: Rendering, seen: MaskImage
                 out.relative[stroke] = abs(offset) / least_px
                 out.offset_px[stroke] = abs(offset)
     return out
+
+
+def _chains(edges: MaskImage, least: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Rows and columns of each connected chain of at least ``least`` edge pixels."""
+    labels = cv2.connectedComponents(edges.astype(np.uint8), connectivity=8)[1]
+    rows, cols = np.nonzero(edges)
+    label = labels[rows, cols]
+    order = np.argsort(label, kind="stable")
+    pieces = np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
+    return [(rows[piece], cols[piece]) for piece in pieces if len(piece) >= least]
 
 
 def _stretches(rows: NDArray[np.int64], cols: NDArray[np.int64], length: int) -> list[NDArray[np.int64]]:

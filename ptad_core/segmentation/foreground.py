@@ -23,11 +23,9 @@ GRABCUT_SIZE_PX = 320
 def by_threshold(image_bgr: ColorImage, low: tuple[int, ...], high: tuple[int, ...]) -> MaskImage:
     """HSV range; a lowest hue above the highest one wraps around red (hue 0..179)."""
     hsv = cv2.cvtColor(image_bgr, cv2.COLOR_BGR2HSV)
-    hue, rest = hsv[..., 0], hsv[..., 1:]
-    inside = np.all((rest >= low[1:]) & (rest <= high[1:]), axis=2)
-    if low[0] <= high[0]:
-        return np.asarray(inside & (hue >= low[0]) & (hue <= high[0]), dtype=bool)
-    return np.asarray(inside & ((hue >= low[0]) | (hue <= high[0])), dtype=bool)
+    hues = [(low[0], high[0])] if low[0] <= high[0] else [(low[0], 179), (0, high[0])]
+    inside = [cv2.inRange(hsv, np.array((first, *low[1:])), np.array((last, *high[1:]))) for first, last in hues]
+    return np.asarray(np.maximum.reduce(inside) > 0, dtype=bool)
 
 
 def by_background(lab: FloatImage, background_lab: FloatImage, threshold: float, shadows: bool) -> MaskImage:
