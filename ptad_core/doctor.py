@@ -100,7 +100,7 @@ def check_processor() -> Finding:
 REQUIRED = {"numpy": "numpy", "scipy": "scipy", "cv2": "opencv-python-headless", "numba": "numba",
             "trimesh": "trimesh", "rosbags": "rosbags", "yaml": "pyyaml"}
 OPTIONAL = {"embreex": ("the exact renderer of demo and tests", REINSTALL),
-            "torch": ("training and GPU rendering", "make gpu"),
+            "torch": ("the paper's baseline, a benchmark,", "make dev"),
             "gsplat": ("GPU rendering", "make gpu")}
 
 

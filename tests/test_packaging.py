@@ -96,6 +96,7 @@ def imported_by(*folders: str) -> set[str]:
 def test_what_is_imported_is_declared():
     required = set((ROOT / "requirements.txt").read_text().split())
     core = {PIP_NAMES.get(name, name) for name in imported_by("ptad_core")}
+    core -= {"torch"}  # of the paper's baseline alone, see requirements-dev.txt
     assert core - required == set(), "missing in requirements.txt"
     manifest = set(re.findall(r"<(?:exec_)?depend>(.*)</", (ROOT / "package.xml").read_text()))
     nodes = {ROS_NAMES.get(name, name) for name in imported_by("ptad_ros", "launch")}
@@ -146,6 +147,13 @@ for name in names:
     importlib.import_module(name)
 print(len(names))
 """
+
+
+def test_an_inspection_does_without_torch():
+    """It is not part of what `make demo` installs."""
+    program = ("import sys; sys.modules['torch'] = None\n"
+               "import ptad_core.cli, ptad_core.inspector, ptad_core.synthesis, ptad_core.evaluation.real")
+    run(sys.executable, "-c", program)
 
 
 def test_the_core_never_imports_ros():
