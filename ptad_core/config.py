@@ -108,7 +108,8 @@ class PoseConfig:
     min_mask_iou: float = setting(0.60, "poses below this mask IoU are not trusted", minimum=0.0, maximum=1.0)
     max_residual_px: float = setting(2.5, "poses above this median outline distance (px at the working size) are not "
                                      "trusted", minimum=0.1)
-    min_margin: float = setting(0.15, "runner-up margins below this are reported as ambiguous", minimum=0.0)
+    min_margin: float = setting(0.5, "runner-up margins below this are reported as ambiguous: the other pose explains "
+                                "the picture less than half again as badly", minimum=0.0)
     ambiguous_is_inspectable: bool = setting(
         False, "judge an ambiguous pose anyway (right for parts whose look-alike poses need not be told apart)")
 
