@@ -3,7 +3,7 @@
 mesh2splat lays Gaussians on a fixed raster per triangle: small triangles fall between its samples (holes), disks
 overhang edges (a silhouette that is too fat). Here the surface itself is tessellated, whatever its triangles are:
 
-1. spread samples evenly over the area (stratified along the cumulated area, seeded);
+1. spread samples evenly over the area (stratified along the cumulated area, a lattice within triangles);
 2. cluster them into about N cells of equal size, in position and normal, so that cells do not reach around creases
    or through thin walls (Lloyd's iterations);
 3. give each cell the Gaussian with the cell's own first and second moments, widened by ``WIDENING``.
@@ -26,6 +26,8 @@ SAMPLES_PER_CELL = 24
 LLOYD_ITERATIONS = 4
 NORMAL_WEIGHT = 1.5
 """Weight of a unit change of the normal against one cell width."""
+PLASTIC = 1.324717957244746
+"""Root of x³ = x + 1: its powers step through the unit square evenly (the R2 sequence)."""
 WIDENING = 1.3
 """Standard deviation of a Gaussian over that of its cell (0.29 of the width): closes the gaps between neighbours."""
 
@@ -53,9 +55,10 @@ def sample_surface(mesh: PartMesh, count: int, seed: int) -> tuple[FloatArray, F
     total = float(cumulated[-1])
     where = (np.arange(count) + rng.random(count)) * (total / count)
     face = np.minimum(np.searchsorted(cumulated, where, side="right"), len(areas) - 1)
-    r1, r2 = np.sqrt(rng.random(count)), rng.random(count)
-    u, v = (1 - r1)[:, None], (r1 * (1 - r2))[:, None]
-    points = u * a[face] + v * b[face] + (1 - u - v) * c[face]
+    # Random points would clump on large triangles, and the cells between the clumps would be holes.
+    u, v = (np.outer(1 / PLASTIC ** np.array([1, 2]), np.arange(count)) + rng.random((2, 1))) % 1
+    u, v = (np.where(u + v > 1, 1 - w, w)[:, None] for w in (u, v))
+    points = (1 - u - v) * a[face] + u * b[face] + v * c[face]
     return points, cross[face] / (2 * areas[face])[:, None], total
 
 
