@@ -1,6 +1,6 @@
 """How well the rendered silhouette fits the true one, before any pose is solved.
 
-    python benchmarks/silhouette_bias.py [--parts NAME ...] [--views 6]
+    make bench-silhouette, or: python -m benchmarks.silhouette_bias [--parts NAME ...] [--views 6]
 
 Each part is rendered from Gaussians at the true pose and compared with the mask of the exact triangle rasteriser,
 which shares no code with the renderer. Two figures matter: how far the 0.5 level lies outside (+) or inside (-) of

@@ -37,7 +37,7 @@ PORTIONS = 7
 """Portions that a mesh without components is divided into, to have something that can be missing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BenchObject:
     """An object of the benchmark; its reference is built on first use and cached on disk."""
 

@@ -9,9 +9,8 @@ import numpy as np
 
 from benchmarks.pose.conditions import DEFECTS, Condition
 from benchmarks.pose.errors import FLIP_DEG, SUCCESS_DEG, SUCCESS_DIAMETERS
-from benchmarks.pose.run import Row
+from benchmarks.pose.run import PAPER, Row
 
-PAPER = "paper"
 DEFINITIONS = f"""\
 Success: less than {SUCCESS_DEG:g} degrees to the true rotation or a declared symmetric copy of it, and the part's \
 centre within {100 * SUCCESS_DIAMETERS:g} % of its diameter. Medians are over all answers, wrong ones included.
@@ -19,6 +18,7 @@ Flips: more than {FLIP_DEG:g} degrees off, among objects without symmetry. Ambig
 trusted for other reasons. Wrong and trusted: neither, and yet no success.
 NEES: mean and median of the squared error normalised by the reported covariance, over 6; successes only, without \
 parts that turn freely. 1 and 0.89 would be exact.
+Times are of one call, after a warm-up; CPU is the processor time of all threads together.
 """
 
 Rows = Sequence[Row]
@@ -29,8 +29,11 @@ def write_report(rows: Rows, headline: dict[str, float | None]) -> str:
     modes = list(dict.fromkeys(row.mode for row in rows))
     parts = [DEFINITIONS]
     parts += [f"### {mode}\n\n{_by_condition([r for r in rows if r.mode == mode])}" for mode in modes]
+    against = _against_paper(rows)
+    if against:
+        parts.append("### ring20 against the paper's recipe, same pairs (ours / paper)\n\n" + against)
     parts.append("### success by object, all conditions\n\n" + _by_object(rows, modes))
-    parts.append("### margin to the runner-up, quantiles\n\n" + _margins(rows, [m for m in modes if m != PAPER]))
+    parts.append("### margin to the runner-up, quantiles\n\n" + _margins(rows, [m for m in modes if m != PAPER.name]))
     parts.append(json.dumps({"pose": headline}))
     return "\n\n".join(parts)
 
@@ -43,7 +46,7 @@ def headline_of(rows: Rows) -> dict[str, float | None]:
     intact = of("ring20", Condition.INTACT)
     blind = [*intact, *of("sphere", Condition.INTACT)]
     seeded = of("seeded", Condition.INTACT, *DEFECTS)
-    paper = of(PAPER, Condition.INTACT)
+    paper = of(PAPER.name, Condition.INTACT)
     pairs_of_paper = {r.pair for r in paper}
     same = [r for r in intact if r.pair in pairs_of_paper]
     defects = [_mean(of("ring20", kind), "success") for kind in DEFECTS if of("ring20", kind)]
@@ -64,7 +67,7 @@ def headline_of(rows: Rows) -> dict[str, float | None]:
 
 def _by_condition(rows: Rows) -> str:
     head = ("condition", "n", "success", "median deg", "median % of distance", "flips", "ambiguous", "untrusted",
-            "wrong and trusted", "median ms", "p95 ms", "NEES")
+            "wrong and trusted", "median ms", "p95 ms", "CPU ms", "NEES")
     present = [c for c in Condition if any(r.condition == c.value for r in rows)]
     groups: list[tuple[str, Rows]] = [(c.value, [r for r in rows if r.condition == c.value]) for c in present]
     defects = [r for r in rows if r.condition in {d.value for d in DEFECTS}]
@@ -74,7 +77,7 @@ def _by_condition(rows: Rows) -> str:
 
 
 def _line(name: str, rows: Rows) -> tuple[str, ...]:
-    paper = rows[0].mode == PAPER
+    paper = rows[0].mode == PAPER.name
     untrusted = [bool(set(r.reasons) - {"POSE_AMBIGUOUS"}) or not (r.trusted or r.ambiguous) for r in rows]
     wrong = [r.trusted and not r.success for r in rows]
     known = np.array([r.nees for r in rows if np.isfinite(r.nees)])
@@ -83,7 +86,26 @@ def _line(name: str, rows: Rows) -> tuple[str, ...]:
             f"{_median(rows, 'centre_pct_distance'):.2f}", _pct([r.flipped for r in rows if r.asymmetric]),
             "-" if paper else _pct([r.ambiguous for r in rows]), "-" if paper else _pct(untrusted),
             "-" if paper else _pct(wrong), f"{np.median(milliseconds):.0f}", f"{np.quantile(milliseconds, 0.95):.0f}",
+            f"{1e3 * _median(rows, 'cpu_seconds'):.0f}",
             f"{known.mean():.1f} / {np.median(known):.2f}" if len(known) else "-")
+
+
+def _against_paper(rows: Rows) -> str:
+    """Both on the pairs that the baseline was run on: ours / paper."""
+    lines = []
+    for condition in Condition:
+        paper = [r for r in rows if r.mode == PAPER.name and r.condition == condition.value]
+        pairs = {r.pair for r in paper}
+        ours = [r for r in rows if r.mode == "ring20" and r.condition == condition.value and r.pair in pairs]
+        if ours:
+            both = (ours, paper)
+            lines.append((
+                condition.value, str(len(paper)), " / ".join(f"{_mean(g, 'success'):.3f}" for g in both),
+                " / ".join(f"{_median(g, 'rotation_deg'):.2f}" for g in both),
+                " / ".join(f"{_median(g, 'centre_pct_distance'):.2f}" for g in both),
+                *(f"{_median(paper, name) / _median(ours, name):.1f}" for name in ("seconds", "cpu_seconds"))))
+    head = ("condition", "n", "success", "median deg", "median % of distance", "times faster", "times less CPU")
+    return _table(head, lines) if lines else ""
 
 
 def _by_object(rows: Rows, modes: list[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -14,9 +15,10 @@ from benchmarks.pose.objects import BenchObject
 from ptad_core.config import PoseConfig, SegmentationConfig
 from ptad_core.frames import make_transform, rotation_exp
 from ptad_core.pose import align
+from ptad_core.pose.paper import PaperBaseline, PaperFit
 from ptad_core.rendering.splat import render_mask
 from ptad_core.segmentation.mask import finish, to_lab
-from ptad_core.types import Alignment, FloatArray, PoseSeed, Reason, SeedSource, Segmentation
+from ptad_core.types import AlignedPose, Alignment, FloatArray, PoseSeed, Reason, SeedSource, Segmentation
 
 SEED_OFF_DEG = 10.0
 SEED_OFF_SHARE = 0.05
@@ -29,26 +31,28 @@ View = Callable[[BenchObject, np.random.Generator], FloatArray]
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """One way to ask the aligner.
+    """One way to ask for a pose.
 
     Attributes:
         name: in the tables.
         view: draws the true poses.
-        config: settings of the aligner.
-        seeded: whether it gets a first guess, ``SEED_OFF_DEG`` and ``SEED_OFF_SHARE`` off.
+        config: settings of the aligner; None asks the paper's baseline.
+        seeded: whether the aligner gets a first guess, ``SEED_OFF_DEG`` and ``SEED_OFF_SHARE`` off.
         picture: whether it sees the picture, or the mask alone.
     """
 
     name: str
     view: View
-    config: PoseConfig
+    config: PoseConfig | None
     seeded: bool = False
     picture: bool = False
 
 
+PAPER = Mode("paper", ring_view, None)
 MODES = (
     Mode("ring20", ring_view, PoseConfig(preset="ring20")),
     Mode("ring20 + picture", ring_view, PoseConfig(preset="ring20"), picture=True),
+    PAPER,
     Mode("sphere", sphere_view, PoseConfig(preset="sphere")),
     Mode("sphere + picture", sphere_view, PoseConfig(preset="sphere"), picture=True),
     Mode("seeded", sphere_view, PoseConfig(preset="sphere"), seeded=True, picture=True),
@@ -104,18 +108,40 @@ def check(objects: Iterable[BenchObject]) -> None:
             assert error.centre_m < 1e-9, f"{item.name}: a symmetric copy counts as {error.centre_m:g} m off"
 
 
-def run(objects: list[BenchObject], pairs: int, conditions: tuple[Condition, ...], modes: tuple[Mode, ...],
-        seed: int, progress: Callable[[str], None]) -> Iterator[Row]:
-    """Yield a row per pair, condition and mode; conditions that a view cannot show are left out."""
+def run(objects: list[BenchObject], pairs: int, paper_pairs: int, conditions: tuple[Condition, ...],
+        modes: tuple[Mode, ...], seed: int, progress: Callable[[str], None]) -> Iterator[Row]:
+    """Yield a row per pair, condition and mode; conditions that a view cannot show are left out.
+
+    The paper's baseline is slow and answers the first ``paper_pairs`` pairs only.
+    """
     _warm_up(objects[0], modes)
     for pair, item, condition, scene, segmentation, draws in scenes(objects, pairs, conditions, modes, seed, progress):
         for mode in draws:
-            seeds = (_seed_off(scene.T_camera_part, item, np.random.default_rng([seed, pair, 99])),) * mode.seeded
-            image = scene.image_bgr if mode.picture else None
-            start, cpu_start = time.perf_counter(), time.process_time()
-            alignment = align(segmentation, CAMERA, item.reference, mode.config, seeds, image)
-            seconds, cpu = time.perf_counter() - start, time.process_time() - cpu_start
-            yield judged(item, pair, condition, mode.name, scene, alignment, seconds, cpu)
+            if mode.config is None and pair >= paper_pairs:
+                continue
+            rng = np.random.default_rng([seed, pair, 99])
+            answer, seconds, cpu = _timed(mode, item, scene, segmentation, rng)
+            yield _judged(item, pair, condition, mode.name, scene, answer, seconds, cpu)
+
+
+def _timed(mode: Mode, item: BenchObject, scene: Scene, segmentation: Segmentation, rng: np.random.Generator,
+           ) -> tuple[Alignment | PaperFit | None, float, float]:
+    """Ask one mode; return the answer with the wall time and the processor time of all threads, in seconds."""
+    seeds = (_seed_off(scene.T_camera_part, item, rng),) if mode.seeded else ()
+    image = scene.image_bgr if mode.picture else None
+    baseline = _baseline(item) if mode.config is None else None
+    answer: Alignment | PaperFit | None
+    start, cpu_start = time.perf_counter(), time.process_time()
+    if mode.config is None:
+        answer = baseline.align(segmentation, CAMERA)
+    else:
+        answer = align(segmentation, CAMERA, item.reference, mode.config, seeds, image)
+    return answer, time.perf_counter() - start, time.process_time() - cpu_start
+
+
+@lru_cache
+def _baseline(item: BenchObject) -> PaperBaseline:
+    return PaperBaseline(item.reference)
 
 
 def scenes(objects: list[BenchObject], pairs: int, conditions: tuple[Condition, ...], modes: tuple[Mode, ...],
@@ -140,25 +166,28 @@ def segmented(scene: Scene) -> Segmentation:
     return finish(scene.foreground, to_lab(scene.image_bgr), "exact", SegmentationConfig())
 
 
-def judged(item: BenchObject, pair: int, condition: Condition, mode: str, scene: Scene, alignment: Alignment,
-           seconds: float, cpu_seconds: float) -> Row:
+def _judged(item: BenchObject, pair: int, condition: Condition, mode: str, scene: Scene,
+            answer: Alignment | PaperFit | None, seconds: float, cpu_seconds: float) -> Row:
     """Hold an answer against the truth; no answer is a wrong one, infinitely far off."""
-    pose = alignment.pose
-    common = Row(
+    row = Row(
         object=item.name, asymmetric=item.asymmetric, pair=pair, condition=condition.value, mode=mode, success=False,
-        rotation_deg=np.inf, centre_m=np.inf, centre_pct_distance=np.inf, flipped=False, trusted=alignment.trusted,
-        ambiguous=False, reasons=tuple(Reason(r).name for r in alignment.reasons), margin=np.nan, mask_iou=0.0,
-        residual_px=np.inf, nees=np.nan, seconds=seconds, cpu_seconds=cpu_seconds,
-        T_true=scene.T_camera_part.ravel().tolist(), T_found=None)
-    if pose is None:
-        return common
-    error = pose_error(pose.T_camera_part, scene.T_camera_part, item)
-    return replace(
-        common, success=error.success, rotation_deg=error.rotation_deg, centre_m=error.centre_m,
-        centre_pct_distance=error.centre_pct_of_distance, flipped=error.flipped, ambiguous=pose.ambiguous,
-        margin=pose.runner_up_margin, mask_iou=pose.mask_iou, residual_px=pose.residual_px,
-        nees=nees(pose, scene.T_camera_part, item) if error.success and not item.turns_freely else np.nan,
-        T_found=pose.T_camera_part.ravel().tolist())
+        rotation_deg=np.inf, centre_m=np.inf, centre_pct_distance=np.inf, flipped=False, trusted=False,
+        ambiguous=False, reasons=(), margin=np.nan, mask_iou=0.0, residual_px=np.inf, nees=np.nan, seconds=seconds,
+        cpu_seconds=cpu_seconds, T_true=scene.T_camera_part.ravel().tolist(), T_found=None)
+    pose = answer.pose if isinstance(answer, Alignment) else answer
+    if pose is not None:
+        error = pose_error(pose.T_camera_part, scene.T_camera_part, item)
+        row = replace(row, success=error.success, rotation_deg=error.rotation_deg, centre_m=error.centre_m,
+                      centre_pct_distance=error.centre_pct_of_distance, flipped=error.flipped,
+                      T_found=pose.T_camera_part.ravel().tolist())
+    if isinstance(answer, Alignment):
+        row = replace(row, trusted=answer.trusted, reasons=tuple(Reason(r).name for r in answer.reasons))
+    if isinstance(pose, AlignedPose):
+        comparable = row.success and not item.turns_freely
+        row = replace(row, ambiguous=pose.ambiguous, margin=pose.runner_up_margin, mask_iou=pose.mask_iou,
+                      residual_px=pose.residual_px,
+                      nees=nees(pose, scene.T_camera_part, item) if comparable else np.nan)
+    return row
 
 
 def as_json(row: Row) -> dict[str, object]:
@@ -170,10 +199,8 @@ def _warm_up(item: BenchObject, modes: tuple[Mode, ...]) -> None:
     """Compile and load whatever the first call does, on a scene that is not measured."""
     scene = make_scene(item, sphere_view(item, np.random.default_rng(0)), Condition.INTACT, np.random.default_rng(0))
     assert scene is not None
-    rng = np.random.default_rng(0)
     for mode in modes * 2:
-        seeds = (_seed_off(scene.T_camera_part, item, rng),) * mode.seeded
-        align(segmented(scene), CAMERA, item.reference, mode.config, seeds, scene.image_bgr if mode.picture else None)
+        _timed(mode, item, scene, segmented(scene), np.random.default_rng(0))
 
 
 def _seed_off(T: FloatArray, item: BenchObject, rng: np.random.Generator) -> PoseSeed:
