@@ -105,6 +105,9 @@ class PoseConfig:
     min_outline_share: float = setting(0.7, "share of the outline (the picture's or the CAD's, whichever is larger) "
                                        "that the other must explain; a wrong part explains little of either",
                                        minimum=0.0, maximum=1.0)
+    max_seed_sigmas: float = setting(4.0, "a pose further than this from where TF says, in multiples of seed_sigma_deg "
+                                     "and seed_sigma_m, is not trusted: something moved, or the CAD's unit is wrong; "
+                                     "0: no limit", minimum=0.0)
     min_mask_iou: float = setting(0.60, "poses below this mask IoU are not trusted", minimum=0.0, maximum=1.0)
     max_residual_px: float = setting(2.5, "poses above this median outline distance (px at the working size) are not "
                                      "trusted", minimum=0.1)

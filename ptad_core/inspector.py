@@ -75,7 +75,9 @@ class Inspector:
         with clock.stage("segment"):
             segmentation = self.segment(image, camera, seed)
         alignment, rendering, detection = None, None, None
-        if not segmentation.reasons:
+        if segmentation.reasons:
+            self.reset()
+        else:
             with clock.stage("align"):
                 alignment = self.align(image, camera, segmentation, seed)
             if alignment.pose is not None:

@@ -134,8 +134,8 @@ class AlignedPose:
         runner_up_T_camera_part: (4, 4) of that hypothesis, None where none was tried.
         ambiguous: the margin is too small to decide.
         converged: the last step was below the solver's tolerance.
-        seed_offset_deg: angle between seed and result; NaN without a seed.
-        seed_offset_m: distance between seed and result at the part's centre; NaN without a seed.
+        seed_offset_deg: angle between the pose that TF promised and this one; NaN where TF promised none.
+        seed_offset_m: distance between the two at the part's centre; NaN likewise.
     """
 
     T_camera_part: FloatArray

@@ -37,6 +37,7 @@ class AlignmentNode(StageNode):
     def process(self, inspector: Inspector, frame: Frame) -> None:
         segmentation = segmentation_of(frame.parts["mask"], frame.parts["mask_status"], frame.camera)
         if segmentation.reasons:
+            inspector.reset()
             alignment = Alignment(None, segmentation.reasons, segmentation.message)
         else:
             with self.health.timed("align"):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptad_core.camera import Camera
 from ptad_core.config import PoseConfig
-from ptad_core.frames import rotation_angle_deg
 from ptad_core.pose.contour_fit import ContourFit, fit_contour
 from ptad_core.pose.interior import interior_support
 from ptad_core.pose.query import Query, make_query
@@ -48,7 +48,8 @@ def align(segmentation: Segmentation, camera: Camera, reference: Reference, conf
     """Find T_camera_part from the object's mask.
 
     Seeds are tried in their order; the first that leads to a trusted pose wins. Without seeds, or when none holds
-    (and ``search_when_seed_fails``), the whole set of candidate views is searched.
+    (and ``search_when_seed_fails``), the whole set of candidate views is searched. Whatever was found is held against
+    the pose that TF promised, if it did.
 
     Args:
         segmentation: the object's mask in the rectified image.
@@ -64,16 +65,35 @@ def align(segmentation: Segmentation, camera: Camera, reference: Reference, conf
     query = make_query(segmentation.mask, segmentation.box_px, camera, config.work_size_px)
     if len(query.outline) < MIN_OUTLINE_PX:
         return Alignment(None, (Reason.POSE_NOT_FOUND,), "too little of the object's outline is inside the image")
-    attempt = Alignment(None, (Reason.POSE_NOT_FOUND,), "no seed and no candidate view led to a pose")
-    for seed in seeds:
-        attempt = _search(query, reference, config, seed, image_bgr)
-        if attempt.trusted:
-            return attempt
-    if seeds and not config.search_when_seed_fails:
-        return attempt
-    found = _search(query, reference, config, None, image_bgr)
-    # Where neither is trusted, a seeded pose tells the operator more than a blind guess.
-    return found if found.trusted or attempt.pose is None else attempt
+    prior = next((seed for seed in seeds if seed.source == SeedSource.TF), None)
+    tried: list[Alignment] = []
+    for seed in (*seeds, None) if config.search_when_seed_fails or not seeds else seeds:
+        found = _hold_against(prior, _search(query, reference, config, seed, image_bgr), reference, config)
+        if found.trusted:
+            return found
+        tried.append(found)
+    # Where none is trusted, the first pose tells the operator most: it is the nearest to what was expected.
+    return next((found for found in tried if found.pose is not None), tried[0])
+
+
+def _hold_against(prior: PoseSeed | None, found: Alignment, reference: Reference, config: PoseConfig) -> Alignment:
+    """Measure how far a pose lies from the one that TF promised, and refuse it when that is too far.
+
+    A part that lies elsewhere, a camera or fixture that moved and a CAD file in the wrong unit all look like this.
+    """
+    if prior is None or found.pose is None:
+        return found
+    T, T_prior = found.pose.T_camera_part, prior.T_camera_part
+    angle_deg = symmetric_angle_deg(T_prior[:3, :3], T[:3, :3], reference.symmetries)
+    shift_m = float(np.linalg.norm((T - T_prior)[:3, :3] @ reference.center_m + (T - T_prior)[:3, 3]))
+    pose = replace(found.pose, seed_offset_deg=angle_deg, seed_offset_m=shift_m)
+    sigmas = config.max_seed_sigmas
+    limit_deg, limit_m = sigmas * prior.sigma_rotation_deg, sigmas * prior.sigma_translation_m
+    if not sigmas or (angle_deg <= limit_deg and shift_m <= limit_m):
+        return replace(found, pose=pose)
+    doubt = (f"the part lies {1000 * shift_m:.0f} mm and {angle_deg:.0f} degrees from where TF says, expected at most "
+             f"{1000 * limit_m:.0f} mm and {limit_deg:.0f} degrees")
+    return Alignment(pose, (*found.reasons, Reason.SEED_CONTRADICTED), "; ".join(filter(None, [found.message, doubt])))
 
 
 def _search(query: Query, reference: Reference, config: PoseConfig, seed: PoseSeed | None,
@@ -93,7 +113,7 @@ def _search(query: Query, reference: Reference, config: PoseConfig, seed: PoseSe
         words = f"from no candidate ({source}) does the CAD's outline meet the mask's"
         return Alignment(None, (Reason.POSE_NOT_FOUND,), words)
     best, rival, lead = _choose(fits, query, reference, image_bgr)
-    return _report(query, reference, config, best, rival, lead, source, seed)
+    return _report(query, config, best, rival, lead, source)
 
 
 def _candidates(query: Query, reference: Reference, config: PoseConfig, seed: PoseSeed | None) -> list[FloatArray]:
@@ -180,8 +200,8 @@ def _closer(T_a: FloatArray, T_b: FloatArray, reference: Reference, angle_deg: f
                 and symmetric_angle_deg(T_a[:3, :3], T_b[:3, :3], reference.symmetries) < angle_deg)
 
 
-def _report(query: Query, reference: Reference, config: PoseConfig, fit: MaskFit, rival: MaskFit | None,
-            lead: float, source: SeedSource, seed: PoseSeed | None) -> Alignment:
+def _report(query: Query, config: PoseConfig, fit: MaskFit, rival: MaskFit | None,
+            lead: float, source: SeedSource) -> Alignment:
     found = agreement(query, fit)
     reasons, words = reasons_against(fit, found, config)
     ambiguous = bool(lead < config.min_margin)
@@ -189,15 +209,9 @@ def _report(query: Query, reference: Reference, config: PoseConfig, fit: MaskFit
         reasons += (Reason.POSE_AMBIGUOUS,)
         doubt = f"another pose explains the picture as well (margin {lead:.2f}, expected {config.min_margin:g})"
         words = "; ".join(filter(None, [words, doubt]))
-    angle, shift = np.nan, np.nan
-    T = fit.T_camera_part
-    if seed is not None:
-        angle = rotation_angle_deg(seed.T_camera_part[:3, :3], T[:3, :3])
-        shift = float(np.linalg.norm((T[:3, :3] - seed.T_camera_part[:3, :3]) @ reference.center_m
-                                     + T[:3, 3] - seed.T_camera_part[:3, 3]))
     pose = AlignedPose(
-        T_camera_part=T, covariance=covariance(fit, query.scale), mask_iou=found.iou,
+        T_camera_part=fit.T_camera_part, covariance=covariance(fit, query.scale), mask_iou=found.iou,
         residual_px=found.residual_px / query.scale, seed_source=source, runner_up_margin=float(lead),
         runner_up_T_camera_part=rival.T_camera_part if rival is not None else None, ambiguous=ambiguous,
-        converged=fit.converged, seed_offset_deg=float(angle), seed_offset_m=float(shift))
+        converged=fit.converged)
     return Alignment(pose, reasons, words)

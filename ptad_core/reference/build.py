@@ -22,7 +22,7 @@ from ptad_core.reference.symmetry import parse_symmetry
 from ptad_core.reference.views import Views, render_views, sphere_directions
 from ptad_core.types import FloatArray
 
-FORMAT = 2
+FORMAT = 3
 """Raise this whenever the meaning of a bundle's content changes: older caches are then built anew."""
 
 logger = logging.getLogger(__name__)

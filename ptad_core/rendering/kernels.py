@@ -22,6 +22,9 @@ MIN_ALPHA = np.float32(1.0 / 255.0)
 """Contributions below this are cut, as in 3DGS."""
 MAX_ALPHA = np.float32(0.99)
 NEAR_M = 1e-3
+SURFACE_TRANSMITTANCE = np.float32(0.75)
+"""A layer that lets through less than this is the surface, one that lets through more a veil: a splat that reaches
+over an edge. Between the cells of a surface up to half of the light gets through, so the limit lies well above."""
 
 EXP_STEPS_PER_UNIT = 256
 EXP_TABLE = np.exp(-np.arange(8 * EXP_STEPS_PER_UNIT + 2) / EXP_STEPS_PER_UNIT).astype(np.float32)
@@ -166,7 +169,7 @@ def splat_surface(splats: F32, order: I64, normals_camera: F32, layer_m: float, 
                   weight: F32, depth: F32, normal: F32) -> None:
     """Blend depth and normals of the front layer, front to back.
 
-    ``order`` sorts the splats by depth. Layers behind the first one that covers half of a pixel are left out, and so
+    ``order`` sorts the splats by depth. Layers behind the first one that is a surface (``SURFACE_TRANSMITTANCE``) are left out, and so
     is a thin veil before it: an alpha-blended depth (PTAD Eq. 8) would lie in the empty space between them.
     ``weight`` (H, W), ``depth`` (H, W) and ``normal`` (H, W, 3) start at 0 and hold weighted sums afterwards.
     """
@@ -192,7 +195,7 @@ def splat_surface(splats: F32, order: I64, normals_camera: F32, layer_m: float, 
                 here = min(max(z + slope_x * du + slope_y * dv, z - layer_m), z + layer_m)
                 sum_w = weight[row, col]
                 if sum_w > 0 and here > depth[row, col] / sum_w + layer_m:
-                    if T < 0.5:
+                    if T < SURFACE_TRANSMITTANCE:
                         continue
                     sum_w = np.float32(0.0)
                     depth[row, col] = 0.0

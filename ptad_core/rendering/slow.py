@@ -20,7 +20,7 @@ import numpy as np
 from ptad_core.camera import Camera
 from ptad_core.frames import skew
 from ptad_core.gaussians import Gaussians
-from ptad_core.rendering.kernels import LOW_PASS_PX2, MAX_ALPHA, MIN_ALPHA, NEAR_M
+from ptad_core.rendering.kernels import LOW_PASS_PX2, MAX_ALPHA, MIN_ALPHA, NEAR_M, SURFACE_TRANSMITTANCE
 from ptad_core.types import FloatArray
 
 OPAQUE = 0.01
@@ -93,8 +93,8 @@ def render_surface(gaussians: Gaussians, camera: Camera, T_camera_part: FloatArr
         with np.errstate(invalid="ignore", divide="ignore"):
             behind = (weight > 0) & (here > depth / weight + layer_m)
         for total in (weight, depth, normals):
-            total[reached & behind & (light >= 0.5)] = 0
-        w = np.where(reached & ~(behind & (light < 0.5)), light * splat.alpha, 0)
+            total[reached & behind & (light >= SURFACE_TRANSMITTANCE)] = 0
+        w = np.where(reached & ~(behind & (light < SURFACE_TRANSMITTANCE)), light * splat.alpha, 0)
         weight += w
         depth += w * here
         normals += w[..., None] * splat.normal_camera
