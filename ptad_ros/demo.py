@@ -10,10 +10,8 @@ import argparse
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,12 +42,12 @@ class Progress:
 
     def __call__(self, done: int, total: int, words: str = "") -> None:
         text = f"{self._label}: {done}/{total} {words}"
+        if done == total:
+            text = f"{self._label}: {total} images in {time.monotonic() - self._started_s:.1f} s"
         if self._live:
             print(f"\r\033[K{text}", end="\n" if done == total else "", flush=True)
         elif done == total or done % 16 == 0:
             print(text, flush=True)
-        if done == total:
-            print(f"{self._label}: {time.monotonic() - self._started_s:.1f} s", flush=True)
 
 
 def run(out: Path, frames: int = FRAMES, seed: int = 0) -> int:
@@ -76,21 +74,16 @@ def run(out: Path, frames: int = FRAMES, seed: int = 0) -> int:
 def _through_the_cell(out: Path) -> list[int]:
     """Play the recording to a cell; return the stamps that got no answer."""
     import rclpy
-    from rclpy.executors import SingleThreadedExecutor
 
     from ptad_ros.player import Player
     from ptad_ros.recorder import Recorder
+    from ptad_ros.spinning import spinning
 
     context = rclpy.context.Context()
     rclpy.init(context=context)
-    executor = SingleThreadedExecutor(context=context)
     player, recorder = Player(out / "bag", context=context), Recorder(out / "results", context=context)
     try:
-        for node in (player, recorder):
-            executor.add_node(node)
-        spinning = threading.Thread(target=executor.spin, daemon=True)
-        spinning.start()
-        with _cell(out) as cell:
+        with spinning(player, recorder, context=context), _cell(out) as cell:
             if not player.wait_for_cell(START_TIMEOUT_S, alive=lambda: cell.poll() is None):
                 log = (out / "inspection_node.log").read_text(encoding="utf-8", errors="replace")
                 raise DemoError(f"the cell did not start; the end of its log:\n{log[-2000:]}")
@@ -101,7 +94,6 @@ def _through_the_cell(out: Path) -> list[int]:
         return played.unanswered
     finally:
         recorder.close()
-        executor.shutdown()
         rclpy.shutdown(context=context)
 
 
@@ -117,7 +109,7 @@ def _cell(out: Path) -> Iterator[subprocess.Popen[bytes]]:
         try:
             yield process
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:

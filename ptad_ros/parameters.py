@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -47,7 +48,9 @@ class NodeParameters:
         given = _overrides(node)
         unknown = sorted(n for n in given if n not in self._settings and not n.startswith(_ROS_OWN))
         if unknown:
-            raise ConfigError(f"unknown parameter {unknown[0]}; known: {', '.join(sorted(self._settings))}")
+            near = difflib.get_close_matches(unknown[0], self._settings, n=1)
+            meant = f"did you mean {near[0]}?" if near else "config/inspection.yaml shows all there are"
+            raise ConfigError(f"unknown parameter {unknown[0]}; {meant}")
         for s in self._settings.values():
             # Overrides are applied here and not by rclpy, which refuses `tolerance_mm: 3` for not being 3.0.
             value = check(s.name, given[s.name].value, s.hint, s.limits) if s.name in given else s.default

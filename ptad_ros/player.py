@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import rclpy
 import rclpy.utilities
 from builtin_interfaces.msg import Time
 from ptad_msgs.msg import InspectionResult
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
@@ -34,6 +35,7 @@ from ptad_core.evaluation.bag_reader import BagReader, FrameOptions
 from ptad_core.evaluation.messages import stamp_ns
 from ptad_core.evaluation.recording import deserialize
 from ptad_core.evaluation.salvage import RawMessage
+from ptad_ros.spinning import spinning
 from ptad_ros.tf import TF_QOS, TF_STATIC_QOS
 
 IMAGE_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
@@ -122,6 +124,8 @@ class Player(Node):
             first_ns = at_ns if first_ns is None else first_ns
             if lockstep_s is None:
                 time.sleep(max(0.0, started_s + (at_ns - first_ns) / 1e9 / rate - time.monotonic()))
+            if not self.context.ok():
+                break
             if self._clock_publisher is not None:
                 sec, nanosec = divmod(at_ns, 1_000_000_000)
                 self._clock_publisher.publish(Clock(clock=Time(sec=sec, nanosec=nanosec)))
@@ -193,6 +197,18 @@ def _options(args: list[str]) -> argparse.Namespace:
     return options
 
 
+def _play(player: Player, options: argparse.Namespace) -> int:
+    if player.loss:
+        player.get_logger().warning(player.loss)
+    if not player.wait_for_cell(options.timeout):
+        player.get_logger().warning("no cell listens; playing all the same")
+    while True:
+        played = player.play(options.rate, options.timeout if options.lockstep else None)
+        player.get_logger().info(f"{len(played.sent)} images sent, {len(played.answers)} answered")
+        if not options.loop or not player.context.ok():
+            return int(options.lockstep and bool(played.unanswered))
+
+
 def main() -> None:
     """Play a recording; the exit code is 1 where an answer is missing in lockstep, 2 on bad input."""
     rclpy.init()
@@ -200,26 +216,13 @@ def main() -> None:
     try:
         player = Player(options.bag, options.image_topic, options.info_topic, options.compressed, options.clock)
     except PtadError as error:
-        sys.exit(f"player: {error}")
-    code = 0
-    executor = SingleThreadedExecutor()
-    executor.add_node(player)
-    threading.Thread(target=executor.spin, daemon=True).start()
-    try:
-        if player.loss:
-            player.get_logger().warning(player.loss)
-        if not player.wait_for_cell(options.timeout):
-            player.get_logger().warning("no cell listens; playing all the same")
-        while rclpy.utilities.ok():
-            played = player.play(options.rate, options.timeout if options.lockstep else None)
-            player.get_logger().info(f"{len(played.sent)} images sent, {len(played.answers)} answered")
-            code = int(options.lockstep and bool(played.unanswered))
-            if not options.loop:
-                break
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
+        get_logger("player").fatal(str(error))
         rclpy.utilities.try_shutdown()
+        sys.exit(2)
+    code = 0
+    with suppress(KeyboardInterrupt), spinning(player):
+        code = _play(player, options)
+    rclpy.utilities.try_shutdown()
     sys.exit(code)
 
 

@@ -18,6 +18,7 @@ import rclpy
 import rclpy.utilities
 from ptad_msgs.msg import AlignedPose, InspectionResult, MaskStatus
 from rclpy.executors import ExternalShutdownException
+from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer, WriterError
@@ -116,7 +117,9 @@ def main() -> None:
     try:
         recorder = Recorder(options.out)
     except (WriterError, OSError) as error:
-        sys.exit(f"recorder: {error}")
+        get_logger("recorder").fatal(str(error))
+        rclpy.utilities.try_shutdown()
+        sys.exit(2)
     try:
         while not recorder.error:
             rclpy.spin_once(recorder, timeout_sec=0.2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -15,7 +14,6 @@ import rclpy
 from builtin_interfaces.msg import Time
 from ptad_msgs.msg import AlignedPose, InspectionResult, MaskStatus
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -28,6 +26,7 @@ from ptad_core.camera import Camera
 from ptad_core.config import InspectorConfig, PartConfig, ReferenceConfig
 from ptad_ros.images import camera_info, image_message
 from ptad_ros.messages import transform_message
+from ptad_ros.spinning import spinning
 from ptad_ros.stage_node import StageNode
 from ptad_ros.tf import TF_QOS, TF_STATIC_QOS
 
@@ -59,7 +58,7 @@ class FakeInspector:
         return core.Alignment(core.AlignedPose(T, np.eye(6), 0.97, 0.4, core.SeedSource.TF if seed else
                                                core.SeedSource.BLIND, float("inf"), None, False, True))
 
-    def render(self, camera: Camera, _pose: core.AlignedPose) -> core.Rendering:
+    def render(self, camera: Camera, _pose: core.AlignedPose, _segmentation: Any) -> core.Rendering:
         flat = np.full((camera.height, camera.width), np.nan, np.float32)
         return core.Rendering(np.zeros_like(flat), flat, np.repeat(flat[..., None], 3, axis=2))
 
@@ -179,22 +178,16 @@ def cell(*node_types: type[StageNode], settings: dict[str, Any] | None = None, c
     cameraman = Cameraman(context)
     for topic, message_type in (listen or {}).items():
         cameraman.listen(topic, message_type)
-    executor = SingleThreadedExecutor(context=context)
-    for node in (*nodes, cameraman):
-        executor.add_node(node)
     if start:
         for node in nodes:
             node.trigger_configure()
             node.trigger_activate()
-    thread = threading.Thread(target=executor.spin, daemon=True)
-    thread.start()
     try:
-        if start:
-            settle(cameraman, len(nodes))
-        yield cameraman, nodes
+        with spinning(*nodes, cameraman, context=context):
+            if start:
+                settle(cameraman, len(nodes))
+            yield cameraman, nodes
     finally:
-        executor.shutdown()
-        thread.join(5.0)
         for node in nodes:
             node.stop()
         for node in (*nodes, cameraman):

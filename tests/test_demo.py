@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +17,6 @@ pytest.importorskip("rclpy")
 pytest.importorskip("ptad_msgs.msg", reason="ptad_msgs is not built; run make env")
 
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rosbags.highlevel import AnyReader
 
@@ -33,6 +31,7 @@ from ptad_ros.demo import SHORT_FRAMES
 from ptad_ros.detection_node import DetectionNode
 from ptad_ros.player import Player
 from ptad_ros.segmentation_node import SegmentationNode
+from ptad_ros.spinning import spinning
 
 pytestmark = pytest.mark.ros
 
@@ -116,17 +115,11 @@ def chain(shown: tuple[Path, str]) -> Iterator[Player]:
     stages = [stage(context=context, parameter_overrides=overrides, load=lambda _part, _config: reference)
               for stage in (SegmentationNode, AlignmentNode, DetectionNode)]
     player = Player(shown[0] / "bag", context=context)
-    executor = SingleThreadedExecutor(context=context)
-    for node in (*stages, player):
-        executor.add_node(node)
     for stage in stages:
         stage.trigger_configure()
         stage.trigger_activate()
-    thread = threading.Thread(target=executor.spin, daemon=True)
-    thread.start()
-    yield player
-    executor.shutdown()
-    thread.join(10.0)
+    with spinning(*stages, player, context=context):
+        yield player
     for stage in stages:
         stage.stop()
     for node in (*stages, player):
