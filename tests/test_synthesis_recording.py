@@ -16,7 +16,7 @@ from ptad_core.errors import BagError
 from ptad_core.frames import from_quaternion, invert, rotation_angle_deg
 from ptad_core.rendering.exact import ExactRenderer
 from ptad_core.synthesis.defects import DefectKind, Visibility
-from ptad_core.synthesis.recording import CAMERA, EXPECTED, PERIOD_NS, VISITS, Recording, generate_demo
+from ptad_core.synthesis.recording import CAMERA, EXPECTED, PERIOD_NS, VISITS, Recording, generate_demo, plan_recording
 from ptad_core.synthesis.viewpoints import share_outside
 
 SMALL = Camera(154.0, 154.0, 79.5, 59.5, 160, 120)
@@ -149,14 +149,15 @@ def test_configuration_names_the_part_its_unit_and_its_frame(made) -> None:
 
 
 def test_same_seed_same_bytes_other_seed_other_recording(made, tmp_path) -> None:
-    out, _ = made
+    out, recording = made
     generate(tmp_path / "again")
     for name in ("part.obj", "truth.jsonl"):
         assert (out / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
     (bag,), (bag_again,) = (sorted((folder / "bag").glob("*.mcap")) for folder in (out, tmp_path / "again"))
     assert bag.read_bytes() == bag_again.read_bytes()
-    generate(tmp_path / "other", seed=4)
-    assert (out / "truth.jsonl").read_bytes() != (tmp_path / "other" / "truth.jsonl").read_bytes()
+    other = plan_recording(FRAMES, seed=4, camera=SMALL, visibility=VISIBILITY)
+    assert not np.array_equal(other.reference.solid.extent, recording.reference.solid.extent)
+    assert not np.array_equal(other.T_camera_cell[0], recording.T_camera_cell[0])
 
 
 def test_refuses_too_few_frames_and_a_folder_with_a_bag(made, tmp_path) -> None:

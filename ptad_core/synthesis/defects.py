@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -158,11 +159,14 @@ class Difference:
     Attributes:
         mask: (H, W) bool.
         outline_mask: (H, W) bool, the share of it where one has the part and the other the background.
+        reach_px: how far the outline moved: the largest distance of a pixel in ``outline_mask`` from the silhouette
+            that it is not part of.
         box_px: tight box of the mask, None where nothing differs.
     """
 
     mask: MaskImage
     outline_mask: MaskImage
+    reach_px: float
     box_px: Box | None
 
     @property
@@ -181,11 +185,18 @@ def difference(intact: ExactRendering, defective: ExactRendering, depth_step_m: 
     deeper = np.zeros_like(both)
     deeper[both] = np.abs(intact.depth[both] - defective.depth[both]) > depth_step_m
     mask = outline | deeper
+    reach = max(_reach(intact.mask, defective.mask), _reach(defective.mask, intact.mask))
     if not mask.any():
-        return Difference(mask, outline, None)
+        return Difference(mask, outline, reach, None)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     box_px = Box(int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1))
-    return Difference(mask, outline, box_px)
+    return Difference(mask, outline, reach, box_px)
+
+
+def _reach(inside: MaskImage, other: MaskImage) -> float:
+    """Return how far from a silhouette the pixels of another one lie, at most; in pixels."""
+    away = cv2.distanceTransform((~other).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return float(away[inside].max(initial=0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +205,14 @@ class Visibility:
 
     min_pixels: int = 60
     min_outline_pixels: int = 0
+    min_reach_px: float = 0.0
     depth_step: float = 0.01
     """Depth difference that counts as seen, relative to the assembly's diameter."""
+
+    def shows(self, seen: Difference) -> bool:
+        """Tell whether a defect is visible enough."""
+        return (seen.pixels >= self.min_pixels and seen.outline_pixels >= self.min_outline_pixels
+                and seen.reach_px >= self.min_reach_px)
 
 
 def draw_visible_defect(assembly: Assembly, kind: DefectKind, views: list[tuple[Camera, FloatArray]],
@@ -208,7 +225,7 @@ def draw_visible_defect(assembly: Assembly, kind: DefectKind, views: list[tuple[
     """
     step = visibility.depth_step * assembly.diameter_m
     floor = float(assembly.solid.vertices[:, 2].min()) - 0.002 * assembly.diameter_m
-    intact = _renderings(assembly.solid, views)
+    intact = list(_renderings(assembly.solid, views))
     for _ in range(tries):
         drawn = draw_defect(assembly, kind, rng, sizes, spared)
         if drawn is None:
@@ -216,12 +233,17 @@ def draw_visible_defect(assembly: Assembly, kind: DefectKind, views: list[tuple[
         variant, defect = drawn
         if variant.solid.vertices[:, 2].min() < floor:
             continue  # it would stick through the table
-        seen = [difference(a, b, step) for a, b in zip(intact, _renderings(variant.solid, views), strict=True)]
-        if all(d.pixels >= visibility.min_pixels and d.outline_pixels >= visibility.min_outline_pixels for d in seen):
+        seen = []
+        for before, after in zip(intact, _renderings(variant.solid, views), strict=True):
+            seen.append(difference(before, after, step))
+            if not visibility.shows(seen[-1]):
+                break
+        else:
             return variant, defect, seen
     raise MeshError(f"expected a visible {kind.value} defect of a {assembly.family}, found none in {tries} draws")
 
 
-def _renderings(solid: Solid, views: list[tuple[Camera, FloatArray]]) -> list[ExactRendering]:
+def _renderings(solid: Solid, views: list[tuple[Camera, FloatArray]]) -> Iterator[ExactRendering]:
     renderer = ExactRenderer(solid.vertices, solid.faces)
-    return [renderer.render(camera, T_camera_part) for camera, T_camera_part in views]
+    for camera, T_camera_part in views:
+        yield renderer.render(camera, T_camera_part)

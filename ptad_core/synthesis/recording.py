@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from ptad_core.camera import Camera
 from ptad_core.config import CellConfig, PartConfig, TfConfig, to_dict
+from ptad_core.errors import MeshError
 from ptad_core.frames import make_transform
 from ptad_core.rendering.exact import ExactRenderer
 from ptad_core.synthesis.assembly import Assembly, write_obj
@@ -36,8 +37,8 @@ VISITS = ((INTACT, 7), ("missing", 4), (INTACT, 5), ("positional", 4), (INTACT, 
           ("broken", 4), (INTACT, 5), ("swapped", 4), (EMPTY, 2), (CUT, 4), (EMPTY, 2), (INTACT, 9))
 """What is put into the fixture, one after the other, and for how many of 64 frames."""
 
-CLEARLY_VISIBLE = Visibility(min_pixels=300, min_outline_pixels=150)
-"""Every defect of the recording changes the outline: without weights, little is seen inside of it."""
+CLEARLY_VISIBLE = Visibility(min_pixels=300, min_outline_pixels=150, min_reach_px=9.0)
+"""Every defect of the recording moves the outline, by 5 mm or more: well beyond what a cell tolerates by default."""
 
 EXPECTED = {INTACT: Verdict.PASS, EMPTY: Verdict.CANNOT_INSPECT, CUT: Verdict.CANNOT_INSPECT,
             **{kind.value: Verdict.FAIL for kind in DefectKind}}
@@ -104,7 +105,7 @@ class Recording:
             assert seen.box_px is not None
             line["box_px"] = [seen.box_px.x, seen.box_px.y, seen.box_px.width, seen.box_px.height]
             line |= {"component": visit.defect.component, "size": visit.defect.size, "visible_px": seen.pixels,
-                     "outline_px": seen.outline_pixels}
+                     "outline_px": seen.outline_pixels, "reach_px": round(seen.reach_px, 1)}
         return line
 
 
@@ -133,8 +134,7 @@ def plan_recording(frames: int = 64, seed: int = 0, family: str = "gear_motor", 
         if truth in set(DefectKind):
             views = [(camera, way[k] @ visit.T_cell_part) for k in span]
             used = {v.defect.component for v in visits if v.defect is not None}
-            assembly, defect, seen = draw_visible_defect(reference, DefectKind(truth), views, rng, visibility,
-                                                         spared=used)
+            assembly, defect, seen = _fresh_defect(reference, DefectKind(truth), views, rng, visibility, used)
             visit = replace(visit, assembly=assembly, defect=defect, seen=tuple(seen))
         visits.append(visit)
     _look_aside(way, visits, camera, reference, rng)
@@ -175,6 +175,16 @@ def generate_demo(out: Path, frames: int = 64, seed: int = 0, family: str = "gea
         f"# The cell that recorded bag/: images of {CAMERA_FRAME}, nominal pose of the part in {PART_FRAME}.\n"
         + yaml.safe_dump({"/**": {"ros__parameters": to_dict(config)}}, sort_keys=False), encoding="utf-8")
     return recording
+
+
+def _fresh_defect(reference: Assembly, kind: DefectKind, views: list[tuple[Camera, FloatArray]],
+                  rng: np.random.Generator, visibility: Visibility, used: set[str],
+                  ) -> tuple[Assembly, Defect, list[Difference]]:
+    """Draw a defect of a component that had none yet; of any, where the others cannot be seen from here."""
+    try:
+        return draw_visible_defect(reference, kind, views, rng, visibility, spared=used, tries=80)
+    except MeshError:
+        return draw_visible_defect(reference, kind, views, rng, visibility, tries=400)
 
 
 def _visit_lengths(frames: int) -> list[int]:

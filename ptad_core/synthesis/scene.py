@@ -36,8 +36,8 @@ SUBPIXELS = 3
 class Quality:
     """How many rays are spent on the light at each point."""
 
-    shadow_rays: int = 3
-    ambient_rays: int = 6
+    shadow_rays: int = 2
+    ambient_rays: int = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,21 +125,21 @@ def draw_material(rng: np.random.Generator, hues: list[float]) -> Material:
     """Draw a material with one of the hues, saturated enough to tell the part from a grey table."""
     pattern = Pattern(rng.choice([p.value for p in Pattern], p=[0.4, 0.12, 0.12, 0.22, 0.14]))
     hue = hues[int(rng.integers(len(hues)))] + rng.uniform(-0.02, 0.02)
-    saturation, value = rng.uniform(0.55, 0.85), rng.uniform(0.45, 0.85)
+    saturation, value = rng.uniform(0.6, 0.88), rng.uniform(0.5, 0.85)
     metallic, specular, gloss = 0.0, float(rng.uniform(0.02, 0.12)), float(rng.uniform(15, 90))
     second = linear_rgb(hue + rng.uniform(-0.03, 0.03), saturation, value * rng.uniform(0.6, 0.8))
     scale = float(rng.uniform(0.3, 0.6))
     if pattern is Pattern.WOOD:
-        hue, saturation, value = rng.uniform(0.05, 0.1), rng.uniform(0.5, 0.7), rng.uniform(0.55, 0.8)
+        hue, saturation, value = rng.uniform(0.05, 0.1), rng.uniform(0.55, 0.75), rng.uniform(0.6, 0.85)
         second = linear_rgb(hue - 0.01, saturation + 0.1, value * 0.6)
         scale = float(rng.uniform(0.12, 0.25))
     elif pattern is Pattern.STRIPES:
         second = linear_rgb(hue + rng.uniform(0.25, 0.75), saturation, rng.uniform(0.4, 0.9))
         scale = float(rng.uniform(0.06, 0.14))
     elif pattern is Pattern.BRUSHED:
-        saturation = rng.uniform(0.45, 0.65)
+        saturation, value = rng.uniform(0.65, 0.85), rng.uniform(0.6, 0.9)  # a mirrored room takes colour away
         second = linear_rgb(hue, saturation, value * 0.85)
-        metallic, specular, gloss = (float(rng.uniform(*limits)) for limits in ((0.6, 0.9), (0.25, 0.5), (25, 60)))
+        metallic, specular, gloss = (float(rng.uniform(*limits)) for limits in ((0.4, 0.7), (0.25, 0.5), (25, 60)))
     elif pattern is Pattern.SPECKLE:
         second = linear_rgb(hue + rng.uniform(-0.1, 0.1), saturation * 0.6, rng.uniform(0.8, 0.95))
     return Material(pattern, linear_rgb(hue, saturation, value), second, _random_axes(rng), scale, specular, gloss,
