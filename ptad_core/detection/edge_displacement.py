@@ -106,6 +106,9 @@ def _common_offset(rows: NDArray[np.int64], cols: NDArray[np.int64], direction: 
     if not usable.any():
         return 0.0
     at = int(np.argmax(np.where(usable, profile, -1)))
+    if at in (0, len(offsets) - 1):
+        # Still rising where the search ends: the edge of something further away.
+        return 0.0
     here = max(float(profile[near].max()), 0.3)
     rest = float(np.median(profile))
     consensus = float((across[:, at] > np.maximum(2 * across[:, near].max(axis=1), MIN_EDGE_CONTRAST)).mean())
