@@ -45,10 +45,10 @@ class ImageSubscription:
 
     def tend(self) -> None:
         """Adapt to what the publishers offer; call it now and then."""
-        if self._fixed:
-            return
         publishers = self._node.get_publishers_info_by_topic(self._name)
-        offered = bool(publishers) and all(p.qos_profile.reliability == ReliabilityPolicy.RELIABLE for p in publishers)
+        if self._fixed or not publishers:
+            return
+        offered = all(p.qos_profile.reliability == ReliabilityPolicy.RELIABLE for p in publishers)
         losing, self._lost_before = self.lost > self._lost_before, self.lost
         wanted = offered and (self._reliable or losing)
         if wanted != self._reliable:

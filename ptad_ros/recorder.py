@@ -64,7 +64,7 @@ class Recorder(Node):
         super().__init__("recorder", **kwargs)
         self._lock = threading.Lock()
         self._writer = Writer(out, version=9, storage_plugin=StoragePlugin.MCAP)
-        self._writer.set_compression(CompressionMode.MESSAGE, CompressionFormat.ZSTD)
+        self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         self._writer.open()
         self.counts: dict[str, int] = {}
         self.error = ""
