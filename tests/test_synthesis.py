@@ -47,6 +47,13 @@ def is_closed(solid: Solid) -> bool:
     return bool(mesh.is_watertight and mesh.is_winding_consistent and solid.volume > 0)
 
 
+def is_folded(solid: Solid) -> bool:
+    """Tell whether two neighbouring faces lie back to back: a dark line in the picture."""
+    mesh = trimesh.Trimesh(solid.vertices, solid.faces, process=False)
+    sizeable = mesh.area_faces[mesh.face_adjacency].min(axis=1) > 1e-12
+    return bool((mesh.face_adjacency_angles[sizeable] > np.radians(175)).any())
+
+
 @pytest.fixture(scope="module")
 def motor() -> Assembly:
     return FAMILIES["gear_motor"](np.random.default_rng(1))
@@ -105,7 +112,7 @@ def test_families_draw_closed_parts_that_stand_on_the_table(family: str) -> None
         names = [c.name for c in assembly.components]
         assert len(set(names)) == len(names) >= 8
         assert all(c.on == "" or c.on in names for c in assembly.components)
-        assert all(is_closed(c.solid) for c in assembly.components)
+        assert all(is_closed(c.solid) and not is_folded(c.solid) for c in assembly.components)
         assert assembly.solid.vertices[:, 2].min() == pytest.approx(0.0, abs=1e-6)
         assert sum(not c.sound for c in assembly.components) >= 6
         extents.append(assembly.solid.extent)

@@ -104,10 +104,10 @@ def gear_outline(teeth: int, root: float, tip: float) -> FloatArray:
 def prism(outline: FloatArray, height: float, holes: Sequence[FloatArray] = (), bevel: float = 0.0) -> Solid:
     """Raise an (n, 2) outline with holes from z = 0 to ``height``; its rims may be bevelled at 45 degrees."""
     rings = [_directed(outline, True), *(_directed(hole, False) for hole in holes)]
-    caps = triangulate(rings[0], rings[1:])
-    flat = np.concatenate(rings)
+    inset = [_inset(ring, bevel) for ring in rings] if bevel > 0 else rings
+    caps = triangulate(inset[0], inset[1:])
+    flat, inner = np.concatenate(rings), np.concatenate(inset)
     n = len(flat)
-    inner = np.concatenate([_inset(ring, bevel) for ring in rings]) if bevel > 0 else flat
     layers = [(inner, 0.0), (flat, bevel), (flat, height - bevel), (inner, height)] if bevel > 0 else [
         (flat, 0.0), (flat, height)]
     vertices = np.concatenate([np.column_stack([xy, np.full(n, z)]) for xy, z in layers])
