@@ -11,7 +11,7 @@ from ptad_core.inspector import Inspector
 from ptad_core.types import Alignment, Reason
 from ptad_ros.join import IMAGE, JoinedFrame
 from ptad_ros.messages import segmentation_of
-from ptad_ros.outputs import MarkerOutput, PoseOutput
+from ptad_ros.outputs import MarkerOutput, Output, PoseOutput
 from ptad_ros.run import exit_with
 from ptad_ros.stage_node import Frame, StageNode
 
@@ -24,12 +24,9 @@ class AlignmentNode(StageNode):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("alignment", **kwargs)
 
-    def make_outputs(self) -> None:
+    def make_outputs(self) -> tuple[Output, ...]:
         self._pose, self._marker = PoseOutput(self), MarkerOutput(self)
-
-    def close_outputs(self) -> None:
-        self._pose.close()
-        self._marker.close()
+        return self._pose, self._marker
 
     def publish_latched(self, inspector: Inspector) -> None:
         self._marker.publish(inspector.reference, self.config.output.marker_triangles)

@@ -12,7 +12,7 @@ from ptad_core.inspector import Inspector, cannot_inspect
 from ptad_core.types import Reason
 from ptad_ros.join import IMAGE, JoinedFrame
 from ptad_ros.messages import alignment_of, segmentation_of
-from ptad_ros.outputs import ResultOutput
+from ptad_ros.outputs import Output, ResultOutput
 from ptad_ros.run import exit_with
 from ptad_ros.stage_node import Frame, StageNode
 
@@ -26,11 +26,9 @@ class DetectionNode(StageNode):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("detection", **kwargs)
 
-    def make_outputs(self) -> None:
+    def make_outputs(self) -> tuple[Output, ...]:
         self._result = ResultOutput(self)
-
-    def close_outputs(self) -> None:
-        self._result.close()
+        return (self._result,)
 
     def process(self, inspector: Inspector, frame: Frame) -> None:
         segmentation = segmentation_of(frame.parts["mask"], frame.parts["mask_status"], frame.camera)

@@ -7,7 +7,7 @@ from typing import Any
 from ptad_core.inspector import Inspector, cannot_inspect
 from ptad_core.types import InspectionResult, Reason
 from ptad_ros.join import IMAGE, JoinedFrame
-from ptad_ros.outputs import MarkerOutput, MaskOutput, PoseOutput, ResultOutput
+from ptad_ros.outputs import MarkerOutput, MaskOutput, Output, PoseOutput, ResultOutput
 from ptad_ros.run import exit_with
 from ptad_ros.stage_node import Frame, StageNode
 
@@ -18,13 +18,10 @@ class InspectionNode(StageNode):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("inspection", **kwargs)
 
-    def make_outputs(self) -> None:
+    def make_outputs(self) -> tuple[Output, ...]:
         self._mask, self._pose = MaskOutput(self), PoseOutput(self)
         self._result, self._marker = ResultOutput(self), MarkerOutput(self)
-
-    def close_outputs(self) -> None:
-        for output in (self._mask, self._pose, self._result, self._marker):
-            output.close()
+        return self._mask, self._pose, self._result, self._marker
 
     def publish_latched(self, inspector: Inspector) -> None:
         self._marker.publish(inspector.reference, self.config.output.marker_triangles)

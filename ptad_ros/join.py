@@ -14,6 +14,7 @@ class JoinedFrame:
     """The messages of one image's stamp.
 
     Attributes:
+        since_s: when the image came.
         parts: by name; ``parts["image"]`` is always there.
         info: the CameraInfo, None where none is known for this camera.
         missing: names of the parts that did not come in time.
@@ -21,6 +22,7 @@ class JoinedFrame:
 
     stamp_ns: int
     frame_id: str
+    since_s: float
     parts: dict[str, Any]
     info: Any = None
     missing: tuple[str, ...] = ()
@@ -114,7 +116,7 @@ class FrameJoin:
             if info is None and waited_s < info_timeout_s:
                 continue
             del self._pending[stamp_ns]
-            ready.append(JoinedFrame(stamp_ns, pending.frame_id, pending.parts, info, missing))
+            ready.append(JoinedFrame(stamp_ns, pending.frame_id, pending.since_s, pending.parts, info, missing))
         if ready and len(self._parts) > 1:
             # Stages answer in order: where a later frame is complete, what an earlier one lacks will not come.
             newest_complete_ns = max((f.stamp_ns for f in ready if not f.missing), default=0)

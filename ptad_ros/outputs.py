@@ -30,7 +30,9 @@ RESULT_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-class _Output:
+class Output:
+    """Publishers that are made and taken down together."""
+
     def __init__(self, node: LifecycleNode) -> None:
         self._node = node
         self._publishers: list[LifecyclePublisher] = []
@@ -48,7 +50,7 @@ class _Output:
         self._publishers = []
 
 
-class MaskOutput(_Output):
+class MaskOutput(Output):
     """``mask`` (mono8, 255 on the object) and ``mask_status``."""
 
     def __init__(self, node: LifecycleNode) -> None:
@@ -61,7 +63,7 @@ class MaskOutput(_Output):
         self._status.publish(mask_status_message(segmentation, header))
 
 
-class PoseOutput(_Output):
+class PoseOutput(Output):
     """``aligned_pose``, ``rendered_depth`` with its CameraInfo, and the part's frame on /tf where it is trusted."""
 
     def __init__(self, node: LifecycleNode) -> None:
@@ -83,7 +85,7 @@ class PoseOutput(_Output):
             self._depth_info.publish(camera_info(camera, header))
 
 
-class ResultOutput(_Output):
+class ResultOutput(Output):
     """``result``, ``anomaly_map`` and ``overlay``."""
 
     def __init__(self, node: LifecycleNode) -> None:
@@ -103,7 +105,7 @@ class ResultOutput(_Output):
             self._overlay.publish(image_message(draw_overlay(picture, result, camera), "bgr8", header))
 
 
-class MarkerOutput(_Output):
+class MarkerOutput(Output):
     """``reference_marker``: the part as it should be, for RViz; it follows the aligned part's frame."""
 
     def __init__(self, node: LifecycleNode) -> None:

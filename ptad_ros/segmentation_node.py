@@ -9,7 +9,7 @@ import numpy as np
 from ptad_core.inspector import Inspector
 from ptad_core.types import Reason, Segmentation
 from ptad_ros.join import IMAGE, JoinedFrame
-from ptad_ros.outputs import MaskOutput
+from ptad_ros.outputs import MaskOutput, Output
 from ptad_ros.run import exit_with
 from ptad_ros.stage_node import Frame, StageNode
 
@@ -20,11 +20,9 @@ class SegmentationNode(StageNode):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("segmentation", **kwargs)
 
-    def make_outputs(self) -> None:
+    def make_outputs(self) -> tuple[Output, ...]:
         self._mask = MaskOutput(self)
-
-    def close_outputs(self) -> None:
-        self._mask.close()
+        return (self._mask,)
 
     def process(self, inspector: Inspector, frame: Frame) -> None:
         with self.health.timed("segment"):

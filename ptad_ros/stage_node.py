@@ -4,7 +4,9 @@ its one call into the core, and its outputs.
 
 from __future__ import annotations
 
+import functools
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,11 +24,12 @@ from ptad_core.config import InspectorConfig, PartConfig, ReferenceConfig
 from ptad_core.errors import PtadError
 from ptad_core.inspector import Inspector
 from ptad_core.reference import Reference, build_reference
-from ptad_core.types import ColorImage, PoseSeed, Reason, Verdict
+from ptad_core.types import ColorImage, PoseSeed, Reason, StageTime, Verdict
 from ptad_ros.diagnostics import Counts, Health
 from ptad_ros.images import FrameError, decode_frame
 from ptad_ros.inputs import FrameInputs, Job
 from ptad_ros.join import IMAGE, JoinedFrame
+from ptad_ros.outputs import Output
 from ptad_ros.parameters import NodeConfig, NodeParameters
 from ptad_ros.worker import Worker
 
@@ -40,6 +43,19 @@ class Frame:
     camera: Camera
     seed: PoseSeed | None
     parts: dict[str, Any]
+
+
+def _told(transition: Callable[[Any, LifecycleState], TransitionCallbackReturn]) -> Any:
+    """Have a transition's error logged: rclpy would swallow it without a word."""
+    @functools.wraps(transition)
+    def run(self: StageNode, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            return transition(self, state)
+        except Exception as error:  # noqa: BLE001
+            self.get_logger().error(f"{transition.__name__} failed: {traceback.format_exc()}")
+            self.health.fault(f"{transition.__name__} failed: {error}")
+            return TransitionCallbackReturn.ERROR
+    return run
 
 
 class StageNode(LifecycleNode):
@@ -61,6 +77,7 @@ class StageNode(LifecycleNode):
         self._node_parameters = NodeParameters(self)
         self._inspector: Inspector | None = None
         self._built_from: NodeConfig | None = None
+        self._outputs: tuple[Output, ...] = ()
         self._reset_wanted = threading.Event()
         self._worker: Worker[Job] = Worker(self._work, self._work_failed)
         self._inputs = FrameInputs(self, self.stage_topics, self.wants_seed, lambda: self.config, self._worker.submit,
@@ -73,12 +90,8 @@ class StageNode(LifecycleNode):
 
     # --- for the stages -------------------------------------------------------------------------------------------
 
-    def make_outputs(self) -> None:
-        """Create the publishers (configure)."""
-        raise NotImplementedError
-
-    def close_outputs(self) -> None:
-        """Take the publishers down (cleanup)."""
+    def make_outputs(self) -> tuple[Output, ...]:
+        """Create the publishers and return them (configure)."""
         raise NotImplementedError
 
     def publish_latched(self, inspector: Inspector) -> None:
@@ -109,25 +122,26 @@ class StageNode(LifecycleNode):
 
     # --- lifecycle ------------------------------------------------------------------------------------------------
 
+    @_told
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the reference and create the publishers."""
         config = self.config
         try:
             reference = self._load(config.part, config.reference) if config.part.cad else None
             self._inspector = self._make_inspector(reference, config) if reference else None
-        except Exception as error:  # noqa: BLE001 - rclpy would swallow it without a word
-            text = str(error) if isinstance(error, PtadError) else traceback.format_exc()
-            self.get_logger().error(f"cannot load the part: {text}")
+        except PtadError as error:
+            self.get_logger().error(f"cannot load the part: {error}")
             self.health.fault(f"cannot load the part: {error}")
             return TransitionCallbackReturn.FAILURE
         self._built_from = config
         self._tell.timer_period_ns = round(1e9 * config.output.diagnostics_period_s)
         self._node_parameters.locked = True
-        self.make_outputs()
+        self._outputs = self.make_outputs()
         for warning in reference.warnings if reference else ("part.cad is not set: every image will be refused",):
             self.get_logger().warning(warning)
         return super().on_configure(state)
 
+    @_told
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start to work and to listen."""
         result = super().on_activate(state)
@@ -139,23 +153,39 @@ class StageNode(LifecycleNode):
         self.get_logger().info(f"inspecting {self.part_id or 'nothing'}, images from {self._inputs.image_topic}")
         return result
 
+    @_told
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop to listen, let the image under way end."""
         self.stop()
         return super().on_deactivate(state)
 
+    @_told
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let go of the reference and the publishers; the part may be changed now."""
         result = super().on_cleanup(state)
-        self.close_outputs()
-        self._inspector = None
-        self._node_parameters.locked = False
+        self._let_go()
         return result
 
+    @_told
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop whatever runs."""
         self.stop()
         return super().on_shutdown(state)
+
+    @_told
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Take down what a failed transition left; the node is unconfigured then."""
+        self.stop()
+        result = super().on_error(state)
+        self._let_go()
+        return result
+
+    def _let_go(self) -> None:
+        for output in self._outputs:
+            output.close()
+        self._outputs = ()
+        self._inspector = None
+        self._node_parameters.locked = False
 
     def stop(self) -> None:
         """Stop to listen and to work; no effect where nothing runs."""
@@ -182,6 +212,7 @@ class StageNode(LifecycleNode):
             self._refuse(joined, error.reason, str(error))
             return
         self.process(inspector, Frame(message.header, image, camera, job.seed, joined.parts))
+        self.health.times([StageTime("image to answer", 1e3 * (time.monotonic() - joined.since_s))])
 
     def _current_inspector(self) -> Inspector | None:
         """Return the inspector with what holds now: parameters may have changed, time may have jumped."""
