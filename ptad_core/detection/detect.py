@@ -54,9 +54,11 @@ def detect(image_bgr: ColorImage, segmentation: Segmentation, view: View | None,
     if config.edges:
         picture = window.crop(image_bgr.astype(np.float32)).clip(0, 255).astype(np.uint8)
         moved = displaced_edges(picture, rendering, seen, diameter_m, config, least_px)
-        regions += find_regions(moved.relative, moved.offset_px * (deviation.tolerance_mm / least_px),
-                                RegionKind.DISPLACED, view, deviation.surface, 0.0, config.min_area_px, 0.0)
-        relative = np.maximum(relative, moved.relative)
+        size_mm = moved.offset_px * deviation.mm_per_px
+        of_kind = size_mm / deviation.tolerance_mm
+        regions += find_regions(of_kind, size_mm, RegionKind.DISPLACED, view, deviation.surface, 0.0,
+                                config.min_area_px, 0.0)
+        relative = np.maximum(relative, of_kind)
     regions.sort(key=lambda r: -r.score)
     score = regions[0].score if regions else 0.0
     return Detection(window.lay_into_image(relative, 0.0, True), score, THRESHOLD, tuple(regions))
