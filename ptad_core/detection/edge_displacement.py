@@ -2,8 +2,10 @@
 
 The query's texture is unknown, so an image edge that the CAD does not have means nothing, and a CAD edge that the
 image does not show may be hidden by flat light. What is evidence is a stretch of CAD edge with a clear image edge
-beside it, parallel, at the same offset all along, and none at its own place. That is deliberately strict: this
-detector must not reject good parts for their paint.
+beside it, parallel, at the same offset all along, and none at its own place. A seam of the paint that runs along a
+crease can still look like that; a portion that moved takes several edges along. So stretches count only where a
+second one close by, across the first, moved with it. That is deliberately strict: this detector must not reject good
+parts for their paint.
 """
 
 from __future__ import annotations
@@ -26,6 +28,10 @@ MIN_EDGE_CONTRAST = 3.0
 """CIELAB units per pixel that a displaced edge must have."""
 MIN_GAIN = 3.0
 """How much stronger the image edge beside must be than the one at the edge's own place."""
+COMPANION_PX = 50.0
+"""How close a second stretch must lie that moved along."""
+MIN_TURN_DEG = 30.0
+"""Angle between stretches at least; parallel ones may be the two borders of one painted stripe."""
 MIN_CONSENSUS = 0.75
 """Share of a stretch that must show the edge at the common offset."""
 
@@ -47,25 +53,51 @@ def displaced_edges(image_bgr: ColorImage, rendering: Rendering, seen: MaskImage
                     config: DetectionConfig, least_px: float) -> DisplacedEdges:
     """Look beside every inner edge of the rendering for the image edge that should lie on it."""
     out = DisplacedEdges(np.zeros(seen.shape, np.float32), np.zeros(seen.shape, np.float32))
-    edges, direction = inner_edges(rendering, diameter_m)
+    found = inner_edges(rendering, diameter_m)
     solid = (rendering.mask >= 0.5) & seen
-    edges &= distance_to(~solid) > CLEARANCE_PX
+    edges = found.clear & (distance_to(~solid) > CLEARANCE_PX)
     if not edges.any():
         return out
     gradient = colour_gradient(to_lab(image_bgr))
-    # Another CAD edge or the outline at an offset explains an image edge there.
-    explained = distance_to(edges | ~solid)
+    # Any other edge of the CAD, however faint, or the outline explains an image edge.
+    explained = distance_to(found.any | ~solid)
     offsets = np.arange(-config.edge_search_px, config.edge_search_px + 1)
+    moved = []
     for rows, cols in _chains(edges, config.edge_min_length_px):
         for part in _stretches(rows, cols, config.edge_min_length_px):
-            offset = _common_offset(rows[part], cols[part], direction, gradient, explained, offsets, least_px)
+            offset = _common_offset(rows[part], cols[part], found.angle, gradient, explained, offsets, least_px)
             if abs(offset) > least_px:
-                line = np.zeros(seen.shape, dtype=bool)
-                line[rows[part], cols[part]] = True
-                stroke = distance_to(line) < 2
-                out.relative[stroke] = abs(offset) / least_px
-                out.offset_px[stroke] = abs(offset)
+                moved.append(_Moved(rows[part], cols[part], _main_angle(found.angle[rows[part], cols[part]]), offset))
+    for one in moved:
+        if any(_together(one, other) for other in moved):
+            line = np.zeros(seen.shape, dtype=bool)
+            line[one.rows, one.cols] = True
+            stroke = distance_to(line) < 2
+            out.relative[stroke] = abs(one.offset_px) / least_px
+            out.offset_px[stroke] = abs(one.offset_px)
     return out
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """A stretch of edge that the image shows beside its place; the angle is that across it."""
+
+    rows: NDArray[np.int64]
+    cols: NDArray[np.int64]
+    angle: float
+    offset_px: float
+
+
+def _together(a: _Moved, b: _Moved) -> bool:
+    """Whether two stretches lie close to each other and across, so that one motion shifted both."""
+    apart = np.hypot(a.rows.mean() - b.rows.mean(), a.cols.mean() - b.cols.mean())
+    turn = abs(np.sin(a.angle - b.angle))
+    return bool(apart < COMPANION_PX and turn > np.sin(np.radians(MIN_TURN_DEG)))
+
+
+def _main_angle(angle: FloatArray) -> float:
+    """Mean of angles without a sign."""
+    return float(0.5 * np.arctan2(np.sin(2 * angle).mean(), np.cos(2 * angle).mean()))
 
 
 def _chains(edges: MaskImage, least: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -93,8 +125,7 @@ def _common_offset(rows: NDArray[np.int64], cols: NDArray[np.int64], direction: 
     """The offset in pixels across a stretch at which the image has the edge; 0 where it is in place or not seen."""
     angle = direction[rows, cols]
     # Angles across an edge have no sign: turn all to one side.
-    main = 0.5 * np.arctan2(np.sin(2 * angle).mean(), np.cos(2 * angle).mean())
-    flip = np.cos(angle - main) < 0
+    flip = np.cos(angle - _main_angle(angle)) < 0
     nx, ny = np.cos(angle) * np.where(flip, -1, 1), np.sin(angle) * np.where(flip, -1, 1)
     x, y = cols[:, None] + nx[:, None] * offsets, rows[:, None] + ny[:, None] * offsets
     slope = sample(gradient, x, y)

@@ -35,13 +35,13 @@ def interior_support(lab: FloatImage, camera: Camera, reference: Reference, T_ca
         T_camera_part: the pose.
     """
     rendering = render(reference.gaussians, camera, T_camera_part)
-    edges, angle = inner_edges(rendering, reference.diameter_m)
+    edges = inner_edges(rendering, reference.diameter_m)
     solid = distance_to(rendering.mask < 0.5) > CLEARANCE_PX
-    rows, cols = np.nonzero(edges & solid)
+    rows, cols = np.nonzero(edges.clear & solid)
     if len(rows) < MIN_EDGE_PX:
         return 1.0
     gradient = colour_gradient(lab)
-    nx, ny = np.cos(angle[rows, cols]), np.sin(angle[rows, cols])
+    nx, ny = np.cos(edges.angle[rows, cols]), np.sin(edges.angle[rows, cols])
     steps = np.array([-SLACK_PX, 0.0, SLACK_PX])
     x, y = cols[:, None] + nx[:, None] * steps, rows[:, None] + ny[:, None] * steps
     slope = sample(gradient, x, y)

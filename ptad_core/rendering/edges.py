@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ptad_core.filters import blur, sample
@@ -9,10 +11,27 @@ from ptad_core.types import FloatArray, MaskImage, Rendering
 
 DEPTH_STEP_IN_DIAMETERS = 0.02
 CREASE_DEG = 40.0
+CLEAR, FAINT = 0.7, 0.1
+"""Strengths, smoothed over a pixel, relative to a step or crease of the sizes above."""
 
 
-def inner_edges(rendering: Rendering, diameter_m: float) -> tuple[MaskImage, FloatArray]:
-    """Return (H, W) edges of the rendering inside its outline, one pixel wide, and the (H, W) angle across them."""
+@dataclass(frozen=True, slots=True)
+class InnerEdges:
+    """Edges of a rendering inside its outline.
+
+    Attributes:
+        clear: (H, W) bool, one pixel wide: steps and creases that an image may be expected to show.
+        any: (H, W) bool, one pixel wide: whatever might be one, the clear ones included.
+        angle: (H, W) direction across the edge, radians, without a sign.
+    """
+
+    clear: MaskImage
+    any: MaskImage
+    angle: FloatArray
+
+
+def inner_edges(rendering: Rendering, diameter_m: float) -> InnerEdges:
+    """Find where depth steps or normals turn between neighbouring pixels."""
     depth = np.nan_to_num(rendering.depth, nan=0.0)
     known = np.isfinite(rendering.depth)
     normals = np.nan_to_num(rendering.normals)
@@ -36,5 +55,5 @@ def inner_edges(rendering: Rendering, diameter_m: float) -> tuple[MaskImage, Flo
     dx, dy = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
     y, x = np.mgrid[0:depth.shape[0], 0:depth.shape[1]].astype(np.float32)
     ahead, behind = sample(smooth, x + dx, y + dy), sample(smooth, x - dx, y - dy)
-    ridge = (smooth >= ahead) & (smooth > behind) & (smooth > 0.5)
-    return np.asarray(ridge, dtype=bool), np.asarray(angle, dtype=np.float64)
+    ridge = (smooth >= ahead) & (smooth > behind)
+    return InnerEdges(ridge & (smooth > CLEAR), ridge & (smooth > FAINT), np.asarray(angle, dtype=np.float64))

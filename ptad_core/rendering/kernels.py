@@ -169,8 +169,8 @@ def splat_surface(splats: F32, order: I64, normals_camera: F32, layer_m: float, 
                   weight: F32, depth: F32, normal: F32) -> None:
     """Blend depth and normals of the front layer, front to back.
 
-    ``order`` sorts the splats by depth. Layers behind the first one that is a surface (``SURFACE_TRANSMITTANCE``) are left out, and so
-    is a thin veil before it: an alpha-blended depth (PTAD Eq. 8) would lie in the empty space between them.
+    ``order`` sorts the splats by depth. Layers behind the first one that is a surface (``SURFACE_TRANSMITTANCE``) are
+    left out, and so is a thin veil before it: an alpha-blended depth (PTAD Eq. 8) would lie in the empty space between.
     ``weight`` (H, W), ``depth`` (H, W) and ``normal`` (H, W, 3) start at 0 and hold weighted sums afterwards.
     """
     height, width = transmittance.shape
