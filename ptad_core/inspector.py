@@ -129,7 +129,7 @@ class Inspector:
         stages = (segmentation, alignment, detection)
         against = tuple(reason for stage in stages if stage is not None for reason in stage.reasons)
         words = "; ".join(stage.message for stage in stages if stage is not None and stage.message)
-        if against or detection is None:
+        if against or detection is None or alignment is None or alignment.pose is None:
             verdict, reasons = Verdict.CANNOT_INSPECT, against or (Reason.INTERNAL_ERROR,)
             words = words or "a stage gave no result"
         elif detection.score > detection.threshold:
