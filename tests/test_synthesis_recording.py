@@ -16,6 +16,7 @@ from ptad_core.errors import BagError
 from ptad_core.frames import from_quaternion, invert, rotation_angle_deg
 from ptad_core.rendering.exact import ExactRenderer
 from ptad_core.synthesis.defects import DefectKind, Visibility
+from ptad_core.synthesis.families import FAMILIES
 from ptad_core.synthesis.recording import CAMERA, EXPECTED, PERIOD_NS, VISITS, Recording, generate_demo, plan_recording
 from ptad_core.synthesis.viewpoints import share_outside
 
@@ -158,6 +159,14 @@ def test_same_seed_same_bytes_other_seed_other_recording(made, tmp_path) -> None
     other = plan_recording(FRAMES, seed=4, camera=SMALL, visibility=VISIBILITY)
     assert not np.array_equal(other.reference.solid.extent, recording.reference.solid.extent)
     assert not np.array_equal(other.T_camera_cell[0], recording.T_camera_cell[0])
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "gear_motor"])
+def test_every_family_can_be_recorded_with_every_defect_in_each_frame_of_it(family: str) -> None:
+    recording = plan_recording(len(VISITS), seed=0, family=family, camera=SMALL, visibility=VISIBILITY)
+    shown = {visit.truth: visit for visit in recording.visits if visit.defect is not None}
+    assert set(shown) == {kind.value for kind in DefectKind}
+    assert all(len(v.seen) == len(v.frames) and all(map(VISIBILITY.shows, v.seen)) for v in shown.values())
 
 
 def test_refuses_too_few_frames_and_a_folder_with_a_bag(made, tmp_path) -> None:
