@@ -26,7 +26,7 @@ from ptad_core.evaluation.results import record_of, times_line, to_line
 from ptad_core.evaluation.truth import format_table, read_truth, truth_table
 from ptad_core.types import InspectionResult, Verdict
 
-FRAMES, SHORT_FRAMES = 64, 16
+FRAMES, SHORT_FRAMES = 64, 20
 START_TIMEOUT_S, ANSWER_TIMEOUT_S = 180.0, 60.0
 
 
