@@ -4,8 +4,8 @@ The query's texture is unknown, so an image edge that the CAD does not have mean
 image does not show may be hidden by flat light. What is evidence is a stretch of CAD edge with a clear image edge
 beside it, parallel, at the same offset all along, and none at its own place. A seam of the paint that runs along a
 crease can still look like that; a portion that moved takes several edges along. So stretches count only where a
-second one close by, across the first, moved with it. That is deliberately strict: this detector must not reject good
-parts for their paint.
+second edge close by moved with it. That is deliberately strict: this detector must not reject good parts for their
+paint.
 """
 
 from __future__ import annotations
@@ -30,8 +30,11 @@ MIN_GAIN = 3.0
 """How much stronger the image edge beside must be than the one at the edge's own place."""
 COMPANION_PX = 50.0
 """How close a second stretch must lie that moved along."""
-MIN_TURN_DEG = 30.0
-"""Angle between stretches at least; parallel ones may be the two borders of one painted stripe."""
+PARALLEL_DEG = 30.0
+"""Stretches at a smaller angle must have moved by the same vector; across each other any two motions agree."""
+SAME_SHIFT_PX = 1.1
+BESIDE_PX = 2.5
+"""Parallel stretches this far apart across are two edges, and not two stretches of one."""
 MIN_CONSENSUS = 0.75
 """Share of a stretch that must show the edge at the common offset."""
 
@@ -89,10 +92,15 @@ class _Moved:
 
 
 def _together(a: _Moved, b: _Moved) -> bool:
-    """Whether two stretches lie close to each other and across, so that one motion shifted both."""
-    apart = np.hypot(a.rows.mean() - b.rows.mean(), a.cols.mean() - b.cols.mean())
-    turn = abs(np.sin(a.angle - b.angle))
-    return bool(apart < COMPANION_PX and turn > np.sin(np.radians(MIN_TURN_DEG)))
+    """Whether two stretches are different edges, close to each other, that one motion can have shifted."""
+    between = np.array([b.cols.mean() - a.cols.mean(), b.rows.mean() - a.rows.mean()])
+    if np.linalg.norm(between) > COMPANION_PX:
+        return False
+    n_a, n_b = (np.array([np.cos(m.angle), np.sin(m.angle)]) for m in (a, b))
+    if abs(n_a @ n_b) < np.cos(np.radians(PARALLEL_DEG)):
+        return True
+    same_shift = np.linalg.norm(a.offset_px * n_a - b.offset_px * n_b) < SAME_SHIFT_PX
+    return bool(same_shift and abs(between @ n_a) > BESIDE_PX)
 
 
 def _main_angle(angle: FloatArray) -> float:
