@@ -19,8 +19,8 @@ from ptad_core.types import ColorImage, FloatArray
 class Camera:
     """Pinhole intrinsics in pixels, with the lens distortion that is still in the image.
 
-    ``distortion`` holds OpenCV's coefficients (k1, k2, p1, p2, k3 ...; four with ``fisheye``); empty for a
-    rectified image.
+    ``distortion`` holds OpenCV's coefficients (k1, k2, p1, p2, k3 ...: 4, 5, 8, 12 or 14 of them; 4 with
+    ``fisheye``); empty for a rectified image.
     """
 
     fx: float
@@ -39,7 +39,8 @@ class Camera:
 
         Raises:
             CameraError: if K is not a finite (3, 3) matrix with positive focal lengths and a principal point near
-                the image, or the size is not positive. A CameraInfo that nobody calibrated has K all zeros.
+                the image, the size is not positive, or the distortion is not finite or has a length that no model
+                has. A CameraInfo that nobody calibrated has K all zeros. A distortion of zeros is none, at any length.
         """
         K = np.asarray(K, dtype=np.float64)
         if K.shape != (3, 3):
@@ -58,6 +59,7 @@ class Camera:
         if not (-width <= cx <= 2 * width and -height <= cy <= 2 * height):
             raise CameraError(f"expected a principal point near the {width}x{height} image, got ({cx:g}, {cy:g})")
         kept = tuple(float(d) for d in distortion) if any(distortion) else ()
+        _require_distortion(kept, fisheye)
         return cls(fx, fy, cx, cy, int(width), int(height), kept, fisheye and bool(kept))
 
     @property
@@ -88,12 +90,28 @@ class Camera:
         return np.stack([self.fx * points_camera[:, 0] / z + self.cx, self.fy * points_camera[:, 1] / z + self.cy], 1)
 
     def rectify(self, image: ColorImage) -> tuple[ColorImage, Camera]:
-        """Take the lens distortion out of an image; return it with the camera that belongs to it (same K)."""
+        """Take the lens distortion out of an image; return it with the camera that belongs to it (same K).
+
+        Raises:
+            CameraError: if OpenCV cannot use the distortion.
+        """
         if not self.distortion:
             return image, self
         D = np.array(self.distortion)
-        if self.fisheye:
-            flat = cv2.fisheye.undistortImage(image, self.K, D[:4], Knew=self.K)
-        else:
-            flat = cv2.undistort(image, self.K, D)
+        try:
+            if self.fisheye:
+                flat = cv2.fisheye.undistortImage(image, self.K, D, Knew=self.K)
+            else:
+                flat = cv2.undistort(image, self.K, D)
+        except cv2.error as error:
+            raise CameraError(f"expected a usable lens distortion, got {self.distortion}: {error}") from error
         return np.asarray(flat, dtype=image.dtype), replace(self, distortion=(), fisheye=False)
+
+
+def _require_distortion(distortion: tuple[float, ...], fisheye: bool) -> None:
+    lengths = (4,) if fisheye else (4, 5, 8, 12, 14)
+    if distortion and len(distortion) not in lengths:
+        expected = ", ".join(map(str, lengths[:-1])) + " or " * (len(lengths) > 1) + str(lengths[-1])
+        raise CameraError(f"expected {expected} {'fisheye ' * fisheye}distortion coefficients, got {len(distortion)}")
+    if not np.isfinite(distortion).all():
+        raise CameraError(f"expected finite distortion coefficients, got {list(distortion)}")

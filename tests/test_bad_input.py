@@ -15,7 +15,10 @@ from part_making import CAMERA, bracket, config, empty_table, picture, pose, sav
 from ptad_core.camera import Camera
 from ptad_core.config import CellConfig
 from ptad_core.errors import BagError, CameraError, ImageError, MeshError, UnitError
-from ptad_core.evaluation.replay import ReplaySummary, replay
+from ptad_core.evaluation.bag_reader import Frame
+from ptad_core.evaluation.pictures import rectified
+from ptad_core.evaluation.replay import ReplaySummary, inspect_frame, replay
+from ptad_core.evaluation.report import ReportWriter
 from ptad_core.evaluation.results import FrameRecord, read_results
 from ptad_core.inspector import Inspector
 from ptad_core.reference import load_mesh
@@ -117,6 +120,19 @@ def spoil_K(items: list[Item]) -> None:
     items[2].content.k[:] = 0
 
 
+def spoil_distortion(items: list[Item]) -> None:
+    items[2].content.d = np.array([0.1, np.nan, 0.0, 0.0, 0.0])
+
+
+def spoil_distortion_length(items: list[Item]) -> None:
+    items[2].content.d = np.array([0.1] * 7)
+
+
+def spoil_fisheye(items: list[Item]) -> None:
+    items[2].content.d = np.array([0.1] * 5)
+    items[2].content.distortion_model = "equidistant"
+
+
 def spoil_data(items: list[Item]) -> None:
     items[3].content.data = items[3].content.data[:500]
 
@@ -130,6 +146,9 @@ def drop_info(items: list[Item]) -> None:
     (spoil_encoding, Reason.BAD_ENCODING, [1]),
     (spoil_size, Reason.SIZE_MISMATCH, [1]),
     (spoil_K, Reason.BAD_INTRINSICS, [1]),
+    (spoil_distortion, Reason.BAD_INTRINSICS, [1]),
+    (spoil_distortion_length, Reason.BAD_INTRINSICS, [1]),
+    (spoil_fisheye, Reason.BAD_INTRINSICS, [1]),
     (spoil_data, Reason.IMAGE_CORRUPT, [1]),
     (drop_info, Reason.CAMERA_INFO_MISSING, [0, 1, 2]),
 ])
@@ -145,6 +164,22 @@ def test_a_bad_frame_is_answered_and_costs_no_other(
     assert all(records[i].verdict is Verdict.CANNOT_INSPECT and records[i].message for i in frames)
     assert all(record.verdict is Verdict.PASS for record in records if record.index not in frames)
     assert summary.exit_code == 2
+
+
+def test_a_camera_that_fails_late_costs_one_frame(tmp_path: Path, cad: Path) -> None:
+    """Neither report nor evidence stumble over a camera that the inspector has refused already."""
+    bad = Camera(CAMERA.fx, CAMERA.fy, CAMERA.cx, CAMERA.cy, CAMERA.width, CAMERA.height, (0.1,) * 7)
+    settings, image = config(cad), picture(bracket(), pose())
+    inspector = Inspector.from_config(settings)
+    frame = Frame(0, START_NS, CAMERA_FRAME, image, bad)
+    result = inspect_frame(inspector, inspector.reference, frame)
+    assert result.reasons == (Reason.BAD_INTRINSICS,)
+    report = ReportWriter(tmp_path / "report.html", "late", {})
+    report.add(frame, result)
+    report.finish()
+    assert "usable lens distortion" in (tmp_path / "report.html").read_text()
+    flat, camera = rectified(image, bad)
+    assert camera is None and np.array_equal(flat, image)
 
 
 def test_empty_mask(inspector: Inspector) -> None:

@@ -38,6 +38,31 @@ def test_unusable_intrinsics(matrix: np.ndarray, size: tuple[int, int], words: s
         Camera.from_K(matrix, *size)
 
 
+@pytest.mark.parametrize(("distortion", "fisheye", "words"), [
+    ((0.1,), False, "expected 4, 5, 8, 12 or 14 distortion coefficients, got 1"),
+    ((0.1,) * 7, False, "got 7"),
+    ((0.1,) * 15, False, "got 15"),
+    ((0.1,) * 5, True, "expected 4 fisheye distortion coefficients, got 5"),
+    ((0.1, np.nan, 0.0, 0.0, 0.0), False, "finite distortion"),
+    ((0.0, 0.0, 0.0, np.inf), True, "finite distortion"),
+])
+def test_unusable_distortion(distortion: tuple[float, ...], fisheye: bool, words: str) -> None:
+    with pytest.raises(CameraError, match=words):
+        Camera.from_K(K(), 640, 480, distortion, fisheye)
+
+
+@pytest.mark.parametrize(("length", "fisheye"), [(4, False), (5, False), (8, False), (12, False), (14, False),
+                                                 (4, True)])
+def test_every_accepted_distortion_can_be_taken_out(length: int, fisheye: bool) -> None:
+    camera = Camera.from_K(K(), 640, 480, (1e-3,) * length, fisheye)
+    assert camera.rectify(np.zeros((480, 640, 3), np.uint8))[1].distortion == ()
+
+
+def test_what_OpenCV_cannot_use_is_a_camera_error() -> None:
+    with pytest.raises(CameraError, match="usable lens distortion"):
+        Camera(600.0, 600.0, 320.0, 240.0, 640, 480, (0.1,) * 7).rectify(np.zeros((480, 640, 3), np.uint8))
+
+
 def test_zero_distortion_is_none() -> None:
     camera = Camera.from_K(K(), 640, 480, (0.0, 0.0, 0.0, 0.0), fisheye=True)
     assert camera.distortion == () and not camera.fisheye

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptad_core.camera import Camera
+from ptad_core.errors import CameraError
 from ptad_core.overlay import OUTLINE_COLOR, draw_outline, draw_overlay, draw_regions
 from ptad_core.types import AnomalyRegion, Box, ColorImage, FloatImage, InspectionResult, MaskImage, Rendering
 
@@ -41,10 +42,7 @@ def pictures_of(image_bgr: ColorImage, result: InspectionResult, camera: Camera 
         camera: of the image, None where it is not known.
         width: of the pictures in pixels; an image smaller than this is not blown up.
     """
-    if camera is not None and image_bgr.shape[:2] == (camera.height, camera.width):
-        image_bgr, camera = camera.rectify(image_bgr)
-    else:
-        camera = None
+    image_bgr, camera = rectified(image_bgr, camera)
     pictures = [Picture("image", _fit(image_bgr, width), f"{image_bgr.shape[1]} × {image_bgr.shape[0]} px")]
     if result.segmentation is not None:
         pictures.append(Picture("mask", mask_picture(_fit_mask(result.segmentation.mask, width)),
@@ -70,6 +68,17 @@ def pictures_of(image_bgr: ColorImage, result: InspectionResult, camera: Camera 
         pictures.append(Picture("anomaly", anomaly, f"score {near.detection.score:.2f}, limit "
                                                     f"{near.detection.threshold:.2f}"))
     return pictures
+
+
+def rectified(image_bgr: ColorImage, camera: Camera | None) -> tuple[ColorImage, Camera | None]:
+    """Return an image as the inspector saw it; as recorded, without a camera, where that one cannot be used."""
+    try:
+        if camera is not None:
+            camera.require_size(image_bgr)
+            return camera.rectify(image_bgr)
+    except CameraError:
+        pass  # the frame's result says so already; the picture is shown all the same
+    return image_bgr, None
 
 
 def mask_picture(mask: MaskImage) -> ColorImage:

@@ -14,6 +14,7 @@ import yaml
 from ptad_core.config import CellConfig, to_dict
 from ptad_core.errors import CameraError, ImageError
 from ptad_core.evaluation.bag_reader import BagReader, Frame, FrameOptions
+from ptad_core.evaluation.pictures import rectified
 from ptad_core.evaluation.report import ReportWriter
 from ptad_core.evaluation.results import record_of, times_line, to_line
 from ptad_core.evaluation.truth import Truth, TruthRow, truth_table
@@ -147,7 +148,5 @@ def _save_evidence(folder: Path, frame: Frame, result: InspectionResult) -> None
     """Keep the picture of every frame that did not pass."""
     if result.verdict is Verdict.PASS or frame.image_bgr is None:
         return
-    image, camera = frame.image_bgr, frame.camera
-    if camera is not None and image.shape[:2] == (camera.height, camera.width):
-        image, camera = camera.rectify(image)
+    image, camera = rectified(frame.image_bgr, frame.camera)
     cv2.imwrite(str(folder / f"{frame.index:06d}_{result.verdict.name}.jpg"), draw_overlay(image, result, camera))
