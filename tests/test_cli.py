@@ -101,6 +101,29 @@ def test_unreadable_image(tmp_path: Path, cad: Path, capsys: pytest.CaptureFixtu
         assert words in capsys.readouterr().err
 
 
+def test_a_folder_that_cannot_be_made_is_one_line_and_exit_code_2(tmp_path: Path, cad: Path, quick: Path,
+                                                                  capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("no folder")
+    part = ["--unit", "mm", "--config", str(quick), "--out", str(tmp_path / "file" / "part.ply")]
+    photo = image(tmp_path, picture(bracket(), pose()))
+    for command, *arguments in (["inspect", photo, "--cad", str(cad), "--camera", NUMBERS], ["convert", str(cad)]):
+        assert main([command, *arguments, *part]) == 2
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if "CAD file:" not in line]
+        assert line.startswith(f"ptad {command}: [Errno ")
+
+
+def test_what_nobody_foresaw_is_no_failed_part(monkeypatch: pytest.MonkeyPatch,
+                                               capsys: pytest.CaptureFixture[str]) -> None:
+    def stumble(_config: object) -> list[Finding]:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("ptad_core.cli.doctor.run_doctor", stumble)
+    assert main(["doctor"]) == 2
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert first == "ptad doctor: unexpected ZeroDivisionError: division by zero"
+    assert rest[0].startswith("Traceback") and any("stumble" in line for line in rest)
+
+
 def test_wrong_usage_is_bad_input_too(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_info:
         main(["inspect"])
@@ -127,7 +150,13 @@ def test_camera_files(tmp_path: Path) -> None:
     (tmp_path / "camera.json").write_text(json.dumps({"K": np.zeros((3, 3)).tolist(), "resolution": [480, 640]}))
     with pytest.raises(CameraError, match="never calibrated"):
         read_camera(str(tmp_path / "camera.json"), 640, 480)
-    for content in ('{"L": 1}', "[1, 2]", "just text", "{", ""):
+    in_json = {"K": K, "resolution": [480, 640]}
+    for content in ('{"L": 1}', "[1, 2]", "just text", "{", "", json.dumps({**in_json, "distortion": [0.1] * 3}),
+                    json.dumps({**in_json, "distortion": [float("nan")] * 5}),
+                    json.dumps({**in_json, "distortion": 0.1}), json.dumps({**in_json, "distortion": "barrel"}),
+                    json.dumps({**in_json, "resolution": [480, float("inf")]}),
+                    json.dumps({**INFO, "distortion_coefficients": [0.1] * 5}),
+                    json.dumps({**INFO, "distortion_model": "equidistant"})):
         (tmp_path / "camera.json").write_text(content)
         with pytest.raises(CameraError):
             read_camera(str(tmp_path / "camera.json"), 640, 480)

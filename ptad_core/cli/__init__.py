@@ -1,6 +1,7 @@
 """The command line, ``ptad``: thin, over the same functions as the nodes. One file per subcommand.
 
-Exit codes: 0 all parts passed, 1 a part failed inspection, 2 something could not be inspected, or bad input.
+Exit codes: 0 all parts passed, 1 a part failed inspection, 2 something could not be inspected, bad input, or any other
+trouble. An error is one line on stderr; one that nobody foresaw is followed by its traceback.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+import traceback
 from collections.abc import Sequence
 
 from ptad_core.cli import convert, doctor, inspect, real, replay
@@ -30,9 +32,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     try:
         return int(arguments.run(arguments))
-    except PtadError as error:
+    except (PtadError, OSError) as error:
         print(f"ptad {arguments.command}: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print(f"ptad {arguments.command}: interrupted", file=sys.stderr)
+        return BAD_INPUT
+    except Exception as error:  # noqa: BLE001  1 is what Python would exit with, and that says a part failed
+        print(f"ptad {arguments.command}: unexpected {type(error).__name__}: {error}", file=sys.stderr)
+        traceback.print_exc()
         return BAD_INPUT

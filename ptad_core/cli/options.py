@@ -82,7 +82,7 @@ def read_camera(text: str, width: int, height: int) -> Camera:
                           ) from error
     try:
         camera = _camera_of_json(values) if "K" in values else _camera_of_yaml(values)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise CameraError(f"{text}: expected K and resolution, or camera_matrix, image_width and image_height; "
                           f"got {json.dumps(values, default=str)[:100]}") from error
     if (camera.width, camera.height) != (width, height):
