@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 from rclpy.event_handler import QoSMessageLostInfo, SubscriptionEventCallbacks
@@ -37,8 +38,9 @@ class ImageSubscription:
 
     def _create(self, qos: QoSProfile, overriding: QoSOverridingOptions | None = None) -> Any:
         events = SubscriptionEventCallbacks(message_lost=self._count_lost)
-        return self._node.create_subscription(self._type, self._topic, self._callback, qos, event_callbacks=events,
-                                              qos_overriding_options=overriding)
+        # A copy, for rclpy writes what is overridden into the profile.
+        return self._node.create_subscription(self._type, self._topic, self._callback, copy(qos),
+                                              event_callbacks=events, qos_overriding_options=overriding)
 
     def _count_lost(self, event: QoSMessageLostInfo) -> None:
         self.lost += event.total_count_change

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -104,8 +105,10 @@ class FrameInputs:
         self.last_image_s = time.monotonic()
 
     def _hear(self, message_type: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> None:
+        # rclpy writes what is overridden into the profile that it is given: never hand it a shared one.
         self._subscriptions.append(self._node.create_subscription(
-            message_type, topic, callback, qos, qos_overriding_options=QoSOverridingOptions.with_default_policies()))
+            message_type, topic, callback, copy(qos),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies()))
 
     def _hear_latched_info(self) -> None:
         """Listen to CameraInfo that is published once: our usual subscription misses what was sent before it came.

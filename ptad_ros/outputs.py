@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,8 @@ class Output:
         self._publishers: list[LifecyclePublisher] = []
 
     def _publisher(self, message_type: type, topic: str, qos: QoSProfile = RESULT_QOS) -> LifecyclePublisher:
-        publisher = self._node.create_lifecycle_publisher(
-            message_type, topic, qos, qos_overriding_options=QoSOverridingOptions.with_default_policies())
+        publisher = self._node.create_lifecycle_publisher(  # a copy, for rclpy writes what is overridden into it
+            message_type, topic, copy(qos), qos_overriding_options=QoSOverridingOptions.with_default_policies())
         self._publishers.append(publisher)
         return publisher
 
