@@ -23,11 +23,11 @@ from rosbags.highlevel import AnyReader
 from ptad_core.config import CellConfig, from_dict, load_yaml
 from ptad_core.evaluation.replay import replay
 from ptad_core.evaluation.results import FrameRecord, read_results
-from ptad_core.evaluation.truth import read_truth
+from ptad_core.evaluation.truth import TruthRow, read_truth, truth_table
 from ptad_core.inspector import Inspector
 from ptad_core.types import InspectionResult, Reason, Verdict
 from ptad_ros.alignment_node import AlignmentNode
-from ptad_ros.demo import SHORT_FRAMES
+from ptad_ros.demo import SHORT_FRAMES, misjudged, run
 from ptad_ros.detection_node import DetectionNode
 from ptad_ros.player import Player
 from ptad_ros.segmentation_node import SegmentationNode
@@ -40,7 +40,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The folder that a run of the demonstration left, and what it said."""
+    """The folder that a run of the demonstration left, and what it said; its seed is the default one, 0."""
     out = tmp_path_factory.mktemp("demo")
     done = subprocess.run([sys.executable, "-m", "ptad_ros.demo", "--out", str(out), "--short"], cwd=ROOT,
                           capture_output=True, text=True, timeout=300, check=False)
@@ -69,11 +69,46 @@ def test_every_image_is_answered_and_reported(shown: tuple[Path, str], over_dds:
         assert kind in text and kind in page
 
 
-def test_what_cannot_be_judged_is_never_passed(shown: tuple[Path, str], over_dds: list[FrameRecord]) -> None:
-    truth = read_truth(shown[0] / "truth.jsonl")
-    for record in over_dds:
-        if truth[record.stamp_ns].kind in ("empty", "cut"):
-            assert record.verdict.name == "CANNOT_INSPECT", (record.index, record.message)
+def test_verdicts_are_true(shown: tuple[Path, str], over_dds: list[FrameRecord]) -> None:
+    """Intact parts pass, what cannot be judged is not judged, and each kind of defect is seen."""
+    rows = {row.kind: row for row in truth_table(
+        (truth, record.verdict) for record in over_dds
+        for truth in [read_truth(shown[0] / "truth.jsonl")[record.stamp_ns]])}
+    defects = {"missing", "positional", "rotational", "broken", "swapped"}
+    assert rows.keys() == {"intact", "empty", "cut"} | defects
+    assert rows["intact"].counts.keys() == {Verdict.PASS}
+    assert rows["empty"].counts.keys() == rows["cut"].counts.keys() == {Verdict.CANNOT_INSPECT}
+    assert all(rows[kind].counts.get(Verdict.FAIL, 0) >= 1 for kind in defects), rows
+    assert misjudged(list(rows.values())) == []
+
+
+def row(kind: str, expected: Verdict, passed: int = 0, failed: int = 0, refused: int = 0) -> TruthRow:
+    return TruthRow(kind, expected, {Verdict.PASS: passed, Verdict.FAIL: failed, Verdict.CANNOT_INSPECT: refused})
+
+
+GOOD = [row("intact", Verdict.PASS, passed=9), row("cut", Verdict.CANNOT_INSPECT, refused=2),
+        row("missing", Verdict.FAIL, failed=5), row("broken", Verdict.FAIL, failed=3, passed=1, refused=1)]
+
+
+@pytest.mark.parametrize(("worse", "problem"), [
+    (GOOD, None),
+    ([*GOOD, row("empty", Verdict.CANNOT_INSPECT, passed=1, refused=4)], "1 of 5 empty images are not CANNOT_INSPECT"),
+    ([row("intact", Verdict.PASS, passed=60, failed=1), *GOOD[1:]], "1 of 61 intact images are not PASS"),
+    ([row("intact", Verdict.PASS, passed=60, refused=1), *GOOD[1:]], "1 of 61 intact images are not PASS"),
+    ([*GOOD, row("swapped", Verdict.FAIL, passed=1)], "8 of 11 images with a defect FAIL, fewer than 80%"),
+])
+def test_the_demonstration_judges_itself(worse: list[TruthRow], problem: str | None) -> None:
+    assert misjudged(worse) == ([problem] if problem else [])
+
+
+def test_wrong_verdicts_are_the_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                          capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("ptad_core.synthesis.recording.generate_demo", lambda *_, **__: None)
+    monkeypatch.setattr("ptad_ros.demo._through_the_cell", lambda _: [])
+    for rows, frames, code in ((GOOD, 21, 0), (GOOD, 22, 1), (GOOD[::-1][:1], 5, 1)):
+        monkeypatch.setattr("ptad_ros.demo._report", lambda _, rows=rows: rows)
+        assert run(tmp_path, frames) == code
+        assert bool(capsys.readouterr().err) == bool(code)
 
 
 def test_recorded_results_can_be_read_by_anyone(shown: tuple[Path, str], over_dds: list[FrameRecord]) -> None:
