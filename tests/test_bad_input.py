@@ -138,8 +138,8 @@ def spoil_data(items: list[Item]) -> None:
 
 
 def drop_info(items: list[Item]) -> None:
-    items[2].content.header.stamp.sec += 1000
-    items[0].content.header.stamp.sec += 1000
+    for item in items[::2]:
+        item.content.header.frame_id = "another_camera"
 
 
 @pytest.mark.parametrize(("spoil", "reason", "frames"), [
@@ -156,8 +156,6 @@ def test_a_bad_frame_is_answered_and_costs_no_other(
         tmp_path: Path, cad: Path, spoil: Callable[[list[Item]], None], reason: Reason, frames: list[int]) -> None:
     items = items_of([picture(bracket(), pose(turn)) for turn in (0, 2, 4)])
     spoil(items)
-    if reason is Reason.CAMERA_INFO_MISSING:
-        del items[4]
     summary, records = run(tmp_path, items, config(cad))
     assert [record.index for record in records] == [0, 1, 2]
     assert [record.index for record in records if record.reasons == (reason,)] == frames

@@ -25,9 +25,11 @@ from bag_making import (
 from ptad_core.camera import Camera
 from ptad_core.config import CellConfig, from_dict
 from ptad_core.errors import BagError
+from ptad_core.evaluation import messages
 from ptad_core.evaluation.bag_reader import BagReader, FrameOptions, read_frames
 from ptad_core.frames import make_transform, rotation_exp
 from ptad_core.types import Reason, SeedSource
+from ptad_ros.join import FrameJoin
 
 CAMERA = Camera(300.0, 310.0, 79.5, 59.5, 160, 120)
 
@@ -137,18 +139,50 @@ def test_K_of_zeros(tmp_path: Path) -> None:
     assert "never calibrated" in failure[1]
 
 
-def test_camera_info_of_the_same_stamp_is_taken_else_the_newest_before(tmp_path: Path) -> None:
-    second = dataclasses.replace(CAMERA, fx=333.0)
-    image = np.zeros((120, 160, 3), np.uint8)
-    items = [Item("/image_raw", START_NS - 1, raw_image(START_NS - 1, image, "bgr8")),
-             Item("/image_raw", START_NS, raw_image(START_NS, image, "bgr8")),
-             Item("/camera_info", START_NS, camera_info(START_NS, CAMERA)),
-             Item("/camera_info", START_NS + 10, camera_info(START_NS + 10, second)),
-             Item("/image_raw", START_NS + 15, raw_image(START_NS + 15, image, "bgr8"))]
-    early, same, late = read_frames(write_bag(tmp_path / "bag", items))
-    assert early.failure is not None and early.failure[0] is Reason.CAMERA_INFO_MISSING
-    assert same.camera == CAMERA
-    assert late.camera == second
+FIRST, SECOND = dataclasses.replace(CAMERA, fx=333.0), dataclasses.replace(CAMERA, fx=344.0)
+
+
+def info_item(log_ns: int, stamp_ns: int, camera: Camera, frame_id: str = CAMERA_FRAME) -> Item:
+    info = camera_info(stamp_ns, camera)
+    info.header.frame_id = frame_id
+    return Item("/camera_info", log_ns, info)
+
+
+def nodes_choice(items: list[Item], stamp_ns: int) -> Camera | None:
+    """What the nodes take for an image once the messages of a bag have come, in their order."""
+    join = FrameJoin()
+    for item in sorted(items, key=lambda item: item.log_ns):
+        if item.topic == "/camera_info":
+            header = item.content.header
+            join.add_info(messages.stamp_ns(header), header.frame_id, item.content)
+    join.add("image", stamp_ns, CAMERA_FRAME, None, now_s=0.0)
+    (joined,) = join.take(now_s=60.0, info_timeout_s=0.2, stage_timeout_s=10.0)
+    return None if joined.info is None else messages.decode_camera(joined.info)
+
+
+@pytest.mark.parametrize(("infos", "expected"), [
+    pytest.param([info_item(START_NS, START_NS, FIRST), info_item(START_NS + 10, START_NS + 10, SECOND)], FIRST,
+                 id="the one of the same stamp, though a newer one has come"),
+    pytest.param([info_item(START_NS - 20, START_NS - 20, FIRST), info_item(START_NS - 10, START_NS - 10, SECOND)],
+                 SECOND, id="else the last one"),
+    pytest.param([info_item(START_NS - 10, START_NS - 10, FIRST)], FIRST, id="published once before"),
+    pytest.param([info_item(START_NS + 10, START_NS + 10, FIRST)], FIRST, id="published once and late"),
+    pytest.param([info_item(START_NS, 10**18, FIRST)], FIRST, id="published once by another clock"),
+    pytest.param([info_item(START_NS, START_NS, FIRST, "camera_depth")], None, id="of another camera"),
+    pytest.param([info_item(START_NS - 10, START_NS - 10, FIRST), info_item(START_NS, START_NS, SECOND, "depth")],
+                 FIRST, id="of this camera though another one fits better"),
+])
+def test_the_camera_info_is_the_one_that_the_nodes_take(tmp_path: Path, infos: list[Item],
+                                                        expected: Camera | None) -> None:
+    image = Item("/image_raw", START_NS, raw_image(START_NS, np.zeros((120, 160, 3), np.uint8), "bgr8"))
+    items = sorted([*infos, image], key=lambda item: item.log_ns)
+    (frame,) = read_frames(write_bag(tmp_path / "bag", items))
+    assert frame.camera == expected == nodes_choice(items, START_NS)
+    if expected is None:
+        assert frame.failure is not None and frame.failure[0] is Reason.CAMERA_INFO_MISSING
+        assert CAMERA_FRAME in frame.failure[1] and "'camera_depth'" in frame.failure[1]
+    else:
+        assert frame.failure is None
 
 
 T_CELL_CAMERA = make_transform(rotation_exp(np.array([0.2, -0.1, 0.3])), np.array([0.1, 0.2, -0.5]))
@@ -187,6 +221,23 @@ def test_missing_and_stale_TF(tmp_path: Path) -> None:
     lenient = list(read_frames(bag, FrameOptions(part_frame="part_nominal", seed_required=False)))
     assert [frame.failure for frame in lenient] == [None, None, None]
     assert [frame.seed is None for frame in lenient] == [False, True, True]
+
+
+def test_of_several_faults_the_one_that_the_nodes_say_is_said(tmp_path: Path) -> None:
+    """The nodes look up transforms before they decode, and decode before they look at the CameraInfo."""
+    pixels = np.zeros((120, 160), np.uint8)
+    items = [info_item(START_NS, START_NS, CAMERA, "elsewhere"),
+             Item("/image_raw", START_NS, raw_image(START_NS, pixels, "thermal_x")),
+             Item("/image_raw", START_NS + 1, raw_image(START_NS + 1, pixels, "mono8"))]
+    bag = write_bag(tmp_path / "bag", items)
+
+    def reasons(options: FrameOptions) -> list[Reason]:
+        return [frame.failure[0] for frame in read_frames(bag, options) if frame.failure is not None]
+
+    assert reasons(FrameOptions(part_frame="part_nominal")) == [Reason.TF_MISSING, Reason.TF_MISSING]
+    assert reasons(FrameOptions()) == [Reason.BAD_ENCODING, Reason.CAMERA_INFO_MISSING]
+    optional = FrameOptions(part_frame="part_nominal", seed_required=False)
+    assert reasons(optional) == [Reason.BAD_ENCODING, Reason.CAMERA_INFO_MISSING]
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.97])

@@ -1,7 +1,8 @@
 """Frames out of a ROS 2 bag: image, camera and pose seed that belong together, or why they do not.
 
 No play timing, no threads: the same bag gives the same frames. TF and CameraInfo are small and read up front, so a
-lookup does not depend on the order in which messages were written.
+lookup does not depend on the order in which messages were written: what a node would wait for is there. What a node
+refuses is refused here, for the same reason.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ class Frame:
         image_bgr: (H, W, 3) as recorded (lens distortion still in it), None where it cannot be decoded.
         camera: intrinsics of this image, None where they are missing or unusable.
         seed: nominal T_camera_part from TF at the image's stamp, None where none was asked for or none is known.
-        failure: why this frame cannot be inspected, None where it can.
+        failure: why this frame cannot be inspected, None where it can. Where several things are wrong, it is what the
+            nodes say first: transforms, then the image, then its CameraInfo.
     """
 
     index: int
@@ -86,6 +88,10 @@ class Frame:
     camera: Camera | None
     seed: PoseSeed | None = None
     failure: tuple[Reason, str] | None = None
+
+
+class _InfoMissingError(CameraError):
+    """The camera of an image has not said how it is calibrated."""
 
 
 class BagReader:
@@ -109,10 +115,11 @@ class BagReader:
         self.info_topic = _choose("camera_info", self._options.info_topic, infos, prefer=beside)
         self.notes: list[str] = []
         self._transforms = TransformBuffer(history_s=math.inf)
-        self._infos: list[tuple[int, Any]] = []
+        self._infos: dict[str, list[tuple[int, Any]]] = {}
         for raw in self.recording.kept:
             self._keep(raw)
-        self._infos.sort(key=lambda item: item[0])
+        for infos in self._infos.values():
+            infos.sort(key=lambda item: item[0])
 
     def _choose_images(self) -> str:
         images = self.recording.topics_of(*IMAGE_TYPES)
@@ -129,7 +136,8 @@ class BagReader:
             self.notes.append(str(error))
             return
         if raw.msgtype == INFO_TYPE:
-            self._infos.append((stamp_ns(message.header), message))
+            infos = self._infos.setdefault(str(message.header.frame_id), [])
+            infos.append((stamp_ns(message.header), message))
         else:
             self.notes += feed_transforms(self._transforms, message, static=raw.topic.endswith("tf_static"))
 
@@ -161,30 +169,43 @@ class BagReader:
             return Frame(index, raw.log_ns, "", None, None, failure=(Reason.IMAGE_CORRUPT, str(error)))
         stamp, frame_id = stamp_ns(message.header) or raw.log_ns, str(message.header.frame_id)
         image, camera, seed = None, None, None
-        failure: tuple[Reason, str] | None = None
+        failures: list[tuple[Reason, str]] = []
+        try:
+            seed = self._seed(frame_id, stamp)
+        except (TransformMissingError, TransformStaleError) as error:
+            failures.append((error.reason, str(error)))
         try:
             image = decode_image(message)
-            camera = self._camera(stamp)
-            if camera is None:
-                failure = Reason.CAMERA_INFO_MISSING, f"no CameraInfo on {self.info_topic} up to this image's stamp"
-            elif image.shape[:2] != (camera.height, camera.width):
-                failure = Reason.SIZE_MISMATCH, (
-                    f"expected an image of {camera.width}x{camera.height} as the CameraInfo says, "
-                    f"got {image.shape[1]}x{image.shape[0]}")
-            elif self._options.part_frame:
-                seed = self._seed(frame_id, stamp)
-        except (EncodingError, CorruptImageError, TransformMissingError, TransformStaleError) as error:
-            failure = error.reason, str(error)
+        except (EncodingError, CorruptImageError) as error:
+            failures.append((error.reason, str(error)))
+        try:
+            camera = self._camera(frame_id, stamp)
+        except _InfoMissingError as error:
+            failures.append((Reason.CAMERA_INFO_MISSING, str(error)))
         except CameraError as error:
-            failure = Reason.BAD_INTRINSICS, str(error)
-        return Frame(index, stamp, frame_id, image, camera, seed, failure)
+            failures.append((Reason.BAD_INTRINSICS, str(error)))
+        try:
+            if image is not None and camera is not None:
+                camera.require_size(image)
+        except CameraError as error:
+            failures.append((Reason.SIZE_MISMATCH, str(error)))
+        return Frame(index, stamp, frame_id, image, camera, seed, failures[0] if failures else None)
 
-    def _camera(self, stamp: int) -> Camera | None:
-        """Return the camera of the CameraInfo with this stamp, else of the newest one before it."""
-        i = bisect_right(self._infos, stamp, key=lambda item: item[0])
-        return decode_camera(self._infos[i - 1][1], self._options.rectified) if i else None
+    def _camera(self, frame_id: str, stamp: int) -> Camera:
+        """Return the camera of the CameraInfo with this frame and stamp, else of the last one before it, else of the
+        first: one that was published once, or late, holds for all images of its camera.
+        """
+        infos = self._infos.get(frame_id)
+        if not infos:
+            others = ", ".join(map(repr, sorted(self._infos))) or "none"
+            raise _InfoMissingError(f"no CameraInfo on {self.info_topic} has the image's frame_id {frame_id!r}; those "
+                                    f"that are there: {others}")
+        newer = bisect_right(infos, stamp, key=lambda item: item[0])
+        return decode_camera(infos[max(0, newer - 1)][1], self._options.rectified)
 
     def _seed(self, camera_frame: str, stamp: int) -> PoseSeed | None:
+        if not self._options.part_frame:
+            return None
         try:
             T_camera_part = self._transforms.lookup(camera_frame, self._options.part_frame, stamp)
         except TransformError:
