@@ -28,12 +28,14 @@ class Counts:
         done: how many were answered.
         dropped: how many were given up for newer ones.
         lost: how many never came, as far as the middleware noticed.
+        evicted: those of the dropped that were given up because too many waited for what did not come.
     """
 
     images: int
     done: int
     dropped: int
     lost: int = 0
+    evicted: int = 0
 
     @property
     def waiting(self) -> int:
@@ -51,7 +53,7 @@ class Health:
         self._advice = ""
         self._fault = ""
         self._last_answer: Verdict | None = None
-        self._dropped_told = self._lost_told = 0
+        self._told = Counts(0, 0, 0)
 
     def times(self, times: Iterable[StageTime]) -> None:
         """Note how long stages took."""
@@ -109,10 +111,11 @@ class Health:
         with self._lock:
             silent_s = time.monotonic() - last_image_s
             level, summary = next(self._findings(state, counts, image_topic, publishers, silent_s))
-            self._dropped_told, self._lost_told = counts.dropped, counts.lost
+            self._told = counts
             values = {
                 "state": state, "frames in": counts.images, "frames done": counts.done,
                 "frames dropped": counts.dropped, "frames waiting": counts.waiting, "frames lost": counts.lost,
+                "frames given up while they waited": counts.evicted,
                 **{f"verdict {verdict}": n for verdict, n in sorted(self._verdicts.items())},
                 **{f"{stage} ms (p50 / p95)": f"{np.median(ms):.1f} / {np.percentile(ms, 95):.1f}"
                    for stage, ms in self._times.items()},
@@ -132,10 +135,14 @@ class Health:
             yield DiagnosticStatus.WARN, f"no image on {image_topic} for {silent_s:.0f} s; {why}"
         if self._last_answer is Verdict.CANNOT_INSPECT:
             yield DiagnosticStatus.WARN, f"cannot inspect: {self._failure}"
-        lost, dropped = counts.lost - self._lost_told, counts.dropped - self._dropped_told
+        lost, evicted = counts.lost - self._told.lost, counts.evicted - self._told.evicted
+        dropped = counts.dropped - self._told.dropped - evicted
         if lost > 0:
             yield DiagnosticStatus.WARN, (f"{lost} images lost on the way lately; let the camera's driver publish "
                                           "reliably, or send compressed images")
+        if evicted > 0:
+            yield DiagnosticStatus.WARN, (f"{evicted} images given up lately: too many waited for the stages before, "
+                                          "for CameraInfo or for transforms; check that these come, and in time")
         if dropped > 0:
             yield DiagnosticStatus.WARN, f"images come faster than they are inspected: {dropped} dropped lately"
         yield DiagnosticStatus.OK, "inspecting"

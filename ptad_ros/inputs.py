@@ -20,13 +20,14 @@ from ptad_core.evaluation.messages import stamp_ns
 from ptad_core.transforms import JumpWatch, TransformMissingError, TransformStaleError
 from ptad_core.types import PoseSeed, Reason, SeedSource
 from ptad_ros.image_subscription import ImageSubscription
-from ptad_ros.join import IMAGE, FrameJoin, JoinedFrame
+from ptad_ros.join import IMAGE, FrameJoin, JoinedFrame, most_crowded
 from ptad_ros.outputs import RESULT_QOS
 from ptad_ros.parameters import NodeConfig
 from ptad_ros.tf import TransformListener
 
 _POLL_S = 0.02
 _MAX_SEEDING = 30
+"""Each of them looks its transforms up again and again; beyond that they are thinned out as the join does."""
 _LATCHED_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
                           durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -62,7 +63,7 @@ class FrameInputs:
         self._config, self._deliver, self._jumped = config, deliver, jumped
         self._join = FrameJoin((IMAGE, *stage_topics))
         self._seeding: list[tuple[JoinedFrame, float]] = []
-        self._seeding_dropped = 0
+        self._seeding_dropped = self._seeding_evicted = 0
         self._watch = JumpWatch()
         self._subscriptions: list[Any] = []
         self._image: ImageSubscription | None = None
@@ -79,6 +80,11 @@ class FrameInputs:
     def dropped(self) -> int:
         """Images given up while they waited."""
         return self._join.dropped + self._seeding_dropped
+
+    @property
+    def evicted(self) -> int:
+        """Those of the dropped that were given up because too many waited for what did not come."""
+        return self._join.evicted + self._seeding_evicted
 
     @property
     def lost(self) -> int:
@@ -181,9 +187,11 @@ class FrameInputs:
                 self._seeding.append((joined, since_s))
             else:
                 self._deliver(job)
-        surplus = max(0, len(self._seeding) - _MAX_SEEDING)
-        self._seeding_dropped += surplus
-        del self._seeding[:surplus]
+        while len(self._seeding) > _MAX_SEEDING:
+            given_up = most_crowded([joined.stamp_ns for joined, _ in self._seeding])
+            self._seeding = [(joined, since_s) for joined, since_s in self._seeding if joined.stamp_ns != given_up]
+            self._seeding_dropped += 1
+            self._seeding_evicted += 1
         if self._join.waiting or self._seeding:
             self._poll.reset()
         else:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 IMAGE = "image"
+_MAX_BYTES = 512 * 2**20
+_MAX_FRAMES = 1000
 
 
 @dataclass(slots=True)
@@ -33,6 +36,14 @@ class _Pending:
     frame_id: str
     since_s: float
     parts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        return sum(len(getattr(message, "data", ())) for message in self.parts.values())
+
+    @property
+    def image_alone(self) -> bool:
+        return len(self.parts) == 1 and IMAGE in self.parts
 
 
 @dataclass(slots=True)
@@ -61,19 +72,24 @@ class FrameJoin:
 
     Args:
         parts: names of what makes up a frame besides the CameraInfo; "image" is one of them.
-        capacity: frames that may wait; beyond that the oldest is dropped.
+        max_frames: frames that may wait.
+        max_bytes: of message data that may wait. What limits how long a frame waits is time, not these: they bound
+            the memory. Beyond them the waiting frames are thinned out, see ``_make_room``.
 
     Attributes:
-        dropped: images given up for newer ones: the stages before had skipped them, or too many waited.
+        dropped: images given up: the stages before had skipped them, or too many waited.
+        evicted: those of them that were given up because too many waited.
     """
 
-    def __init__(self, parts: tuple[str, ...] = (IMAGE,), capacity: int = 30) -> None:
+    def __init__(self, parts: tuple[str, ...] = (IMAGE,), max_frames: int = _MAX_FRAMES,
+                 max_bytes: int = _MAX_BYTES) -> None:
         assert IMAGE in parts
         self._parts = parts
-        self._capacity = capacity
+        self._max_frames, self._max_bytes = max_frames, max_bytes
+        self._bytes = 0
         self._pending: dict[int, _Pending] = {}
         self._infos: dict[str, _Infos] = {}
-        self.dropped = 0
+        self.dropped = self.evicted = 0
 
     @property
     def waiting(self) -> int:
@@ -91,9 +107,10 @@ class FrameJoin:
         if part == IMAGE:
             self.dropped += IMAGE in pending.parts  # two images of one stamp: the later one counts
             pending.frame_id, pending.since_s = frame_id, now_s
+        self._bytes -= pending.bytes
         pending.parts[part] = message
-        while len(self._pending) > self._capacity:
-            self._drop(min(self._pending))
+        self._bytes += pending.bytes
+        self._make_room()
 
     def add_info(self, stamp_ns: int, frame_id: str, info: Any) -> None:
         """Take a CameraInfo."""
@@ -105,17 +122,17 @@ class FrameJoin:
         for stamp_ns in sorted(self._pending):
             pending = self._pending[stamp_ns]
             waited_s = now_s - pending.since_s
-            missing = tuple(p for p in self._parts if p not in pending.parts)
-            if missing and waited_s < stage_timeout_s:
+            if len(pending.parts) < len(self._parts) and waited_s < stage_timeout_s:
                 continue
+            missing = tuple(p for p in self._parts if p not in pending.parts)
             if IMAGE in missing:
-                del self._pending[stamp_ns]  # results for an image that never came: nothing to answer for
+                self._pop(stamp_ns)  # results for an image that never came: nothing to answer for
                 continue
             infos = self._infos.get(pending.frame_id)
             info = infos.choose(stamp_ns, waited_s >= info_timeout_s) if infos else None
             if info is None and waited_s < info_timeout_s:
                 continue
-            del self._pending[stamp_ns]
+            self._pop(stamp_ns)
             ready.append(JoinedFrame(stamp_ns, pending.frame_id, pending.since_s, pending.parts, info, missing))
         if ready and len(self._parts) > 1:
             # Stages answer in order: where a later frame is complete, what an earlier one lacks will not come.
@@ -132,6 +149,32 @@ class FrameJoin:
             while len(infos.by_stamp) > 1:
                 infos.by_stamp.popitem(last=False)
 
-    def _drop(self, stamp_ns: int) -> None:
-        if IMAGE in self._pending.pop(stamp_ns).parts:
-            self.dropped += 1
+    def _make_room(self) -> None:
+        """Give up frames while too many wait: images first that no stage has answered yet.
+
+        The stages before skip images as well, and any that waits may be the one they work on: what is left is spread
+        evenly over time, so that some of their answers still meet their image. The oldest stays until it is answered.
+        """
+        while len(self._pending) > self._max_frames or (self._bytes > self._max_bytes and len(self._pending) > 2):
+            waiting = sorted(self._pending)
+            alone = [s for s in waiting if self._pending[s].image_alone]
+            given_up = most_crowded(alone if len(alone) > 2 else waiting)
+            self.evicted += self._drop(given_up)
+
+    def _drop(self, stamp_ns: int) -> int:
+        lost = int(IMAGE in self._pop(stamp_ns).parts)
+        self.dropped += lost
+        return lost
+
+    def _pop(self, stamp_ns: int) -> _Pending:
+        pending = self._pending.pop(stamp_ns)
+        self._bytes -= pending.bytes
+        return pending
+
+
+def most_crowded(stamps_ns: Sequence[int]) -> int:
+    """Return the one of ascending stamps whose neighbours are the closest; never the first, nor the last of many."""
+    if len(stamps_ns) < 3:
+        return stamps_ns[-1]
+    inner = range(1, len(stamps_ns) - 1)
+    return stamps_ns[min(inner, key=lambda i: stamps_ns[i + 1] - stamps_ns[i - 1])]

@@ -243,7 +243,7 @@ class StageNode(LifecycleNode):
     def counts(self) -> Counts:
         """Where the images went."""
         return Counts(self._inputs.images, self._worker.done, self._inputs.dropped + self._worker.dropped,
-                      self._inputs.lost)
+                      self._inputs.lost, self._inputs.evicted)
 
     def _publish_diagnostics(self) -> None:
         if self._worker.revive():

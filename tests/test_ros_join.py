@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 pytest.importorskip("rclpy")
@@ -68,7 +70,7 @@ def test_a_stage_that_does_not_answer_is_named() -> None:
 
 
 def test_results_without_an_image_are_forgotten_and_memory_is_bounded() -> None:
-    join = FrameJoin(("image", "mask"), capacity=5)
+    join = FrameJoin(("image", "mask"), max_frames=5)
     for stamp in range(100):
         join.add("mask", stamp, "cam", "mask", now_s=0.0)
     assert join.waiting == 5 and join.dropped == 0
@@ -76,7 +78,63 @@ def test_results_without_an_image_are_forgotten_and_memory_is_bounded() -> None:
     for stamp in range(100):
         join.add("image", stamp, "cam", "image", now_s=0.0)
         join.add_info(stamp, "cam", "info")
-    assert join.waiting == 5 and join.dropped == 95
+    assert join.waiting == 5 and join.dropped == join.evicted == 95
+
+
+@dataclass
+class Picture:
+    data: bytes
+
+
+def test_memory_is_bounded_by_bytes() -> None:
+    join = FrameJoin(("image", "mask"), max_bytes=10_000)
+    for stamp in range(100):
+        join.add("image", stamp, "cam", Picture(bytes(1000)), now_s=stamp / 30)
+        join.add("mask", stamp, "cam", Picture(bytes(1)), now_s=stamp / 30)
+    assert join.waiting == 9 and join.evicted == 91
+    join.clear()
+    for stamp in range(20):  # what had waited before takes no room any more
+        join.add("image", stamp, "cam", Picture(bytes(1000)), now_s=stamp / 30)
+    assert join.waiting == 10
+
+
+def _run(latency_s: float | None, max_frames: int, seconds: float = 40.0) -> tuple[list[float], list[float], int]:
+    """Feed 30 images a second, and the masks of a stage that takes the newest image whenever it is free.
+
+    Return when complete frames came, when frames came that lack their mask, and how many results the stage gave.
+    """
+    join = FrameJoin(("image", "mask"), max_frames=max_frames)
+    join.add_info(0, "cam", "info")
+    complete, lacking, results = [], [], 0
+    under_way: tuple[int, float] | None = None
+    for i in range(round(30 * seconds)):
+        now_s, stamp = i / 30, i + 1
+        join.add("image", stamp, "cam", "image", now_s)
+        if under_way is not None and latency_s is not None and now_s >= under_way[1] + latency_s:
+            join.add("mask", under_way[0], "cam", "mask", now_s)
+            under_way, results = None, results + 1
+        under_way = under_way or (stamp, now_s)
+        for frame in join.take(now_s, INFO_S, stage_timeout_s=10.0):
+            (lacking if frame.missing else complete).append(now_s)
+        assert join.waiting <= max_frames
+    answered_for = join.dropped + len(complete) + len(lacking)
+    assert round(30 * seconds) - join.waiting <= answered_for <= round(30 * seconds)
+    return complete, lacking, results
+
+
+@pytest.mark.parametrize("max_frames", [10, 30, 1000])
+def test_a_dead_stage_is_answered_for_at_30_hz(max_frames: int) -> None:
+    complete, lacking, _ = _run(None, max_frames)
+    assert not complete and lacking[0] == pytest.approx(10.0, abs=0.1)
+    assert np.diff([*lacking, 40.0]).max() < 5.0
+
+
+@pytest.mark.parametrize("latency_s", [0.5, 1.3, 2.0, 3.0, 5.0, 8.0])
+def test_a_stage_slower_than_what_may_wait_still_completes_frames(latency_s: float) -> None:
+    complete, _, results = _run(latency_s, max_frames=30)
+    assert len(complete) >= results // 4 > 0
+    complete, _, results = _run(latency_s, max_frames=1000)
+    assert len(complete) == results  # with room, every result of the stage meets its image
 
 
 def test_two_images_of_one_stamp_are_one_drop() -> None:

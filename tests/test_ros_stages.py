@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 pytest.importorskip("rclpy")
 pytest.importorskip("ptad_msgs.msg", reason="ptad_msgs is not built; run make env")
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
 from ptad_msgs.msg import AlignedPose, InspectionResult, MaskStatus
 from ros_harness import CAMERA, cell, picture
 from sensor_msgs.msg import Image
@@ -90,3 +93,19 @@ def test_stages_are_usable_alone(node: type) -> None:
         assert camera.heard["/tf"][0].transforms[0].child_frame_id == "block_aligned"
     else:
         assert sum(camera.heard["mask"][0].data) == 1600 * 255
+
+
+def test_images_given_up_while_they_waited_are_told_with_their_reason() -> None:
+    with cell(DetectionNode, settings={"input.stage_timeout_s": 1.0, "output.diagnostics_period_s": 0.1},
+              listen={"/diagnostics": DiagnosticArray}) as (camera, (node,)):
+        node._inputs._join._max_frames = 5
+        for i in range(1, 31):  # at 30 Hz, and no stage before answers
+            camera.shoot(i / 30)
+            time.sleep(1 / 30)
+        camera.wait(lambda: camera.heard["result"])
+        camera.wait(lambda: node.counts.waiting == 0)
+        assert {(r.verdict, *r.reasons) for r in camera.heard["result"]} == {
+            (InspectionResult.CANNOT_INSPECT, Reason.INTERNAL_ERROR)}
+        assert 20 <= node.counts.evicted < node.counts.images
+        assert any("too many waited for the stages before" in a.status[0].message
+                   for a in camera.heard["/diagnostics"])
