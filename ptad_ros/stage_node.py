@@ -192,11 +192,14 @@ class StageNode(LifecycleNode):
         self._inputs.close()
         self._reset_wanted.set()
         if not self._worker.stop():
-            self.get_logger().error("the worker did not end in time")
+            self.get_logger().error("the worker did not end in time; it is left behind with the image under way")
+            self._built_from = None  # and with its inspector: whoever works next makes one of its own
 
     # --- the worker's thread --------------------------------------------------------------------------------------
 
     def _work(self, job: Job) -> None:
+        if not self.context.ok():
+            return  # nothing can be published any more
         joined = job.joined
         inspector = self._current_inspector()
         if job.failure is not None:
@@ -231,11 +234,17 @@ class StageNode(LifecycleNode):
         self.refuse(joined, reason, message)
 
     def _work_failed(self, job: Job, error: BaseException) -> None:
+        if not self.context.ok():
+            return  # the node is being shut down: that is why, and no answer would get out
         text = f"{type(error).__name__}: {error}"
         self.get_logger().error(f"an image failed: {''.join(traceback.format_exception(error))}",
                                 throttle_duration_sec=10.0)
         self.health.fault(text)
-        self._refuse(job.joined, Reason.INTERNAL_ERROR, text)
+        try:
+            self._refuse(job.joined, Reason.INTERNAL_ERROR, text)
+        except Exception:
+            self.get_logger().error(f"and could not be answered: {traceback.format_exc()}", throttle_duration_sec=10.0)
+            raise
 
     # --- what is said of it ---------------------------------------------------------------------------------------
 

@@ -14,11 +14,13 @@ class Worker(Generic[Job]):
 
     Args:
         work: does the job.
-        failed: is told of a job whose work raised, with the exception; it must answer for the job.
+        failed: is told of a job whose work raised, with the exception; it must answer for the job. Where it raises
+            itself, the thread goes on all the same, and ``unanswered`` counts it.
 
     Attributes:
         done: jobs worked on, failed ones included.
         dropped: jobs that a newer one replaced while they waited.
+        unanswered: jobs whose failure could not be answered either.
         restarts: how often a dead thread was replaced.
     """
 
@@ -27,25 +29,34 @@ class Worker(Generic[Job]):
         self._failed = failed
         self._wake = threading.Condition()
         self._waiting: Job | None = None
-        self._busy = False
-        self._stopping = False
+        self._under_way = 0
+        self._stop: threading.Event | None = None
         self._thread: threading.Thread | None = None
         self.done = 0
         self.dropped = 0
+        self.unanswered = 0
         self.restarts = 0
 
     def start(self) -> None:
-        """Start the thread; no effect where it runs."""
-        if self._thread is not None and self._thread.is_alive():
+        """Start a thread; no effect where one runs that was not told to stop.
+
+        One that hangs since it was told to stop is left behind with a stop of its own: it ends with its job.
+        """
+        if self._running and self._thread is not None and self._thread.is_alive():
             return
-        self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="inspection-worker", daemon=True)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(self._stop,), name="inspection-worker", daemon=True)
         self._thread.start()
+
+    @property
+    def _running(self) -> bool:
+        return self._stop is not None and not self._stop.is_set()
 
     def stop(self, timeout_s: float = 30.0) -> bool:
         """Let the job under way end, forget the waiting one, end the thread; tell whether it ended in time."""
         with self._wake:
-            self._stopping = True
+            if self._stop is not None:
+                self._stop.set()
             if self._waiting is not None:
                 self._waiting = None
                 self.dropped += 1
@@ -65,7 +76,7 @@ class Worker(Generic[Job]):
 
     def revive(self) -> bool:
         """Replace a thread that died (and was not stopped); tell whether that was needed."""
-        if self._stopping or self._thread is None or self._thread.is_alive():
+        if not self._running or self._thread is None or self._thread.is_alive():
             return False
         self.restarts += 1
         self.start()
@@ -75,24 +86,30 @@ class Worker(Generic[Job]):
     def busy(self) -> bool:
         """Whether a job is under way or waits."""
         with self._wake:
-            return self._busy or self._waiting is not None
+            return self._under_way > 0 or self._waiting is not None
 
-    def _run(self) -> None:
+    def _run(self, stop: threading.Event) -> None:
         while True:
             with self._wake:
-                self._wake.wait_for(lambda: self._stopping or self._waiting is not None)
-                if self._stopping:
+                self._wake.wait_for(lambda: stop.is_set() or self._waiting is not None)
+                if stop.is_set():
                     return
                 job, self._waiting = self._waiting, None
                 assert job is not None
-                self._busy = True
+                self._under_way += 1
             try:
                 self._work(job)
             except BaseException as error:
-                self._failed(job, error)
+                self._answer_failure(job, error)
                 if not isinstance(error, Exception):
                     raise
             finally:
                 with self._wake:
-                    self._busy = False
+                    self._under_way -= 1
                     self.done += 1
+
+    def _answer_failure(self, job: Job, error: BaseException) -> None:
+        try:
+            self._failed(job, error)
+        except Exception:  # noqa: BLE001 - it had its say; the next job must not suffer
+            self.unanswered += 1

@@ -192,7 +192,7 @@ def cell(*node_types: type[StageNode], settings: dict[str, Any] | None = None, c
             node.stop()
         for node in (*nodes, cameraman):
             node.destroy_node()
-        rclpy.shutdown(context=context)
+        context.try_shutdown()
 
 
 def settle(cameraman: Cameraman, nodes: int, timeout_s: float = 10.0) -> None:

@@ -12,6 +12,7 @@ pytest.importorskip("rclpy")
 pytest.importorskip("ptad_msgs.msg", reason="ptad_msgs is not built; run make env")
 
 import cv2
+import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from ptad_msgs.msg import AlignedPose, InspectionResult, MaskStatus
 from rclpy.lifecycle import TransitionCallbackReturn
@@ -218,6 +219,38 @@ def test_a_failing_worker_answers_reports_and_goes_on(error: BaseException) -> N
         camera.shoot(2.0)
         assert camera.result(2.0).verdict == InspectionResult.PASS
         camera.wait(lambda: statuses()[-1].level == DiagnosticStatus.OK)
+
+
+def test_a_worker_that_hung_while_deactivated_is_replaced() -> None:
+    with cell(InspectionNode) as (camera, (node,)):
+        hang, first = threading.Event(), node._inspector
+        first.before = lambda: hang.wait(10)
+        camera.shoot(1.0)
+        camera.wait(lambda: node._worker.busy)
+        stop = node._worker.stop
+        node._worker.stop = lambda: stop(0.05)
+        camera.do(node.trigger_deactivate)
+        camera.do(node.trigger_activate)
+        camera.wait(camera.image.get_subscription_count)
+        time.sleep(0.5)
+        camera.shoot(2.0)
+        assert camera.result(2.0).verdict == InspectionResult.PASS
+        assert node._inspector is not first
+        hang.set()
+        assert camera.result(1.0).verdict == InspectionResult.PASS  # late, but answered
+
+
+def test_nothing_is_published_once_the_context_is_shut_down(capfd: pytest.CaptureFixture[str]) -> None:
+    with cell(InspectionNode) as (camera, (node,)):
+        hang = threading.Event()
+        node._inspector.before = lambda: hang.wait(10)
+        camera.shoot(1.0)
+        camera.wait(lambda: node._worker.busy)
+        rclpy.shutdown(context=node.context)
+        hang.set()
+        camera.wait(lambda: node.counts.done == 1)
+        assert node._worker.unanswered == 0 and not node.health._fault
+    assert "an image failed" not in capfd.readouterr().err
 
 
 def test_diagnostics_count_and_advise() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -188,4 +189,61 @@ def test_worker_that_hangs_is_told_of() -> None:
     worker.submit(1)
     assert started.wait(5)
     assert not worker.stop(0.05)
+    worker.start()  # a worker of its own, that does not wait for the one left behind
+    seen = threading.Event()
+    worker._work = lambda _job: seen.set()
+    worker.submit(2)
+    assert seen.wait(5)
+    assert worker.stop(5.0) and not worker.revive()
     hang.set()
+
+
+def test_worker_left_behind_takes_no_more_jobs() -> None:
+    hang, by = threading.Event(), {}
+
+    def work(job: int) -> None:
+        by[job] = threading.current_thread()
+        if job == 1:
+            hang.wait(10)
+
+    worker: Worker[int] = Worker(work, lambda _job, _error: None)
+    worker.start()
+    worker.submit(1)
+    _until(lambda: 1 in by)
+    assert not worker.stop(0.05)
+    worker.start()
+    hang.set()
+    by[1].join(5)
+    assert not by[1].is_alive()
+    worker.submit(2)
+    _until(lambda: 2 in by)
+    assert by[2] is not by[1]
+    assert worker.stop(5.0) and worker.done == 2
+
+
+def test_a_failure_that_cannot_be_answered_does_not_end_the_worker() -> None:
+    done = []
+
+    def work(job: int) -> None:
+        if job == 1:
+            raise ValueError("boom")
+        done.append(job)
+
+    def failed(_job: int, _error: BaseException) -> None:
+        raise RuntimeError("nor can it be answered")
+
+    worker: Worker[int] = Worker(work, failed)
+    worker.start()
+    worker.submit(1)
+    _until(lambda: worker.done == 1)
+    worker.submit(2)
+    _until(lambda: done == [2])
+    assert (worker.unanswered, worker.revive()) == (1, False)
+    assert worker.stop(5.0)
+
+
+def _until(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
+    until = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.001)
