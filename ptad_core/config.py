@@ -165,6 +165,8 @@ class TfConfig:
     required: bool = setting(True, "CANNOT_INSPECT where the nominal pose is not known at the image's stamp; else "
                              "search blind")
     timeout_s: float = setting(0.2, "how long an image waits for its transforms", minimum=0.0, maximum=10.0)
+    max_gap_s: float = setting(1.0, "transforms further apart in time than this are not interpolated between: nobody "
+                               "knows what moved meanwhile; 0: no limit", minimum=0.0, mutable=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,8 +242,8 @@ def check(name: str, value: Any, hint: Any, limits: Limits | None) -> Any:
             raise ConfigError(f"{name}: expected at least {limits.minimum:g}, got {number!r}")
         if limits.maximum is not None and number > limits.maximum:
             raise ConfigError(f"{name}: expected at most {limits.maximum:g}, got {number!r}")
-        if math.isnan(number):
-            raise ConfigError(f"{name}: expected a number, got NaN")
+        if isinstance(number, float) and not math.isfinite(number):
+            raise ConfigError(f"{name}: expected a finite number, got {number!r}")
     return value
 
 

@@ -1,7 +1,8 @@
 """A buffer of timed transforms that answers for any moment in between; what tf2's buffer does, without ROS.
 
 Same rules as tf2: every frame has one parent at a time, static transforms hold for ever, moving ones are
-interpolated between the two samples around the stamp and never extrapolated.
+interpolated between the two samples around the stamp and never extrapolated. One rule is ours: nothing is interpolated
+across a long gap, for a frame that was silent meanwhile may have been anywhere.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class TransformStaleError(TransformError):
 
     Attributes:
         ahead_s: how much later than the newest sample the stamp is, in seconds; negative where it is older than the
-            oldest one. Positive means that waiting may help.
+            oldest one, or than the end of a gap that is too long. Positive means that waiting may help.
     """
 
     reason = Reason.TF_STALE
@@ -62,10 +63,12 @@ class TransformBuffer:
 
     Args:
         history_s: how far back samples are kept, behind the newest one of the same frame; ``math.inf`` keeps all.
+        max_gap_s: samples further apart than this are not interpolated between; 0 is no limit.
     """
 
-    def __init__(self, history_s: float = 10.0) -> None:
+    def __init__(self, history_s: float = 10.0, max_gap_s: float = 0.0) -> None:
         self._history_s = history_s
+        self._max_gap_s = max_gap_s or math.inf
         self._frames: dict[str, _History] = {}
         self._lock = Lock()
 
@@ -110,7 +113,8 @@ class TransformBuffer:
 
         Raises:
             TransformMissingError: if a link between the two frames was never set; it names where the chain ends.
-            TransformStaleError: if a link has no samples around the stamp; it says how far outside the stamp is.
+            TransformStaleError: if a link has no samples around the stamp, or only ones too far apart; it says how far
+                outside the stamp is, or how long the gap.
         """
         target, source = _name(target), _name(source)
         with self._lock:
@@ -136,7 +140,7 @@ class TransformBuffer:
         here = frame
         while here in self._frames:
             try:
-                sample = _at(self._frames[here], here, stamp_ns)
+                sample = _at(self._frames[here], here, stamp_ns, self._max_gap_s)
             except TransformStaleError as error:
                 return above, error
             if sample.parent in above:
@@ -163,7 +167,7 @@ def _name(frame: str) -> str:
     return frame.lstrip("/")  # ROS 1 habits survive in drivers and bags; tf2 frames have no leading slash
 
 
-def _at(history: _History, child: str, stamp_ns: int) -> _Sample:
+def _at(history: _History, child: str, stamp_ns: int, max_gap_s: float) -> _Sample:
     """Return a frame's transform at a stamp, interpolated."""
     stamps, samples = history.stamps_ns, history.samples
     if history.static:
@@ -182,6 +186,11 @@ def _at(history: _History, child: str, stamp_ns: int) -> _Sample:
             f"transform {parent} -> {child}: the stamp asked for is {behind_s:.3f} s older than the oldest kept",
             -behind_s)
     before, after = samples[i - 1], samples[i]
+    gap_s = (stamps[i] - stamps[i - 1]) / _NS
+    if gap_s > max_gap_s:
+        raise TransformStaleError(
+            f"transform {before.parent} -> {child}: the stamp asked for lies in a gap of {gap_s:.3f} s without "
+            f"transforms, longer than {max_gap_s:g} s", (stamp_ns - stamps[i]) / _NS)
     if before.parent != after.parent:
         return before  # the frame was handed over in between: it stays with its old parent until the new one speaks
     fraction = (stamp_ns - stamps[i - 1]) / (stamps[i] - stamps[i - 1])

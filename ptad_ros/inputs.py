@@ -101,7 +101,8 @@ class FrameInputs:
         """Start to listen."""
         compressed = self._config().input.compressed
         if self._wants_seed:
-            self._transforms = TransformListener(self._node, self._watch, self._advance, self._time_jumped)
+            self._transforms = TransformListener(self._node, self._watch, self._advance, self._time_jumped,
+                                                 self._config().tf.max_gap_s)
         self._hear(CameraInfo, "camera_info", self._hear_info, qos_profile_sensor_data)
         self._hear_latched_info()
         for topic, message_type in self._stage_topics.items():

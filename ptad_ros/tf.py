@@ -42,8 +42,8 @@ class Transforms(Protocol):
 class OwnTransforms:
     """Transforms kept by ``ptad_core.transforms``."""
 
-    def __init__(self) -> None:
-        self._buffer = TransformBuffer()
+    def __init__(self, max_gap_s: float) -> None:
+        self._buffer = TransformBuffer(max_gap_s=max_gap_s)
 
     def feed(self, message: Any, static: bool) -> list[str]:
         return feed_transforms(self._buffer, message, static)
@@ -56,7 +56,7 @@ class OwnTransforms:
 
 
 class Tf2Transforms:
-    """Transforms kept by tf2."""
+    """Transforms kept by tf2, which knows no largest gap."""
 
     def __init__(self) -> None:
         self._buffer = tf2_ros.Buffer()
@@ -94,11 +94,12 @@ class TransformListener:
         watch: notices when the time of a moving frame jumps back.
         changed: called after new transforms came.
         jumped: called when time jumped back, before the new transform is taken.
+        max_gap_s: transforms further apart than this are not interpolated between; 0 is no limit.
     """
 
     def __init__(self, node: Node, watch: JumpWatch, changed: Callable[[], None],
-                 jumped: Callable[[str], None]) -> None:
-        self.buffer: Transforms = Tf2Transforms() if tf2_ros is not None else OwnTransforms()
+                 jumped: Callable[[str], None], max_gap_s: float) -> None:
+        self.buffer: Transforms = Tf2Transforms() if tf2_ros is not None else OwnTransforms(max_gap_s)
         self._node, self._watch, self._changed, self._jumped = node, watch, changed, jumped
         self._subscriptions = [
             node.create_subscription(TFMessage, "/tf", self._hear, TF_QOS),

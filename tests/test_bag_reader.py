@@ -223,6 +223,15 @@ def test_missing_and_stale_TF(tmp_path: Path) -> None:
     assert [frame.seed is None for frame in lenient] == [False, True, True]
 
 
+def test_a_gap_in_TF_is_not_bridged(tmp_path: Path) -> None:
+    bag = _tf_bag(tmp_path, (START_NS, START_NS + 12 * PERIOD_NS))
+    for max_gap_s, reasons in ((1.0, [None, Reason.TF_STALE, Reason.TF_STALE]), (1.5, [None] * 3), (0.0, [None] * 3)):
+        config = from_dict(CellConfig, {"tf": {"part_frame": "part_nominal", "max_gap_s": max_gap_s}})
+        frames = list(read_frames(bag, FrameOptions.from_config(config)))
+        assert [frame.failure and frame.failure[0] for frame in frames] == reasons
+        assert all("gap of 1.200 s" in frame.failure[1] for frame in frames if frame.failure is not None)
+
+
 def test_of_several_faults_the_one_that_the_nodes_say_is_said(tmp_path: Path) -> None:
     """The nodes look up transforms before they decode, and decode before they look at the CameraInfo."""
     pixels = np.zeros((120, 160), np.uint8)

@@ -76,6 +76,31 @@ def test_never_extrapolates_and_says_how_far_outside() -> None:
     assert behind.value.reason is Reason.TF_STALE
 
 
+def test_never_interpolates_across_a_long_gap() -> None:
+    """A robot that said nothing for ten seconds may have been anywhere."""
+    stamps = [i * S // 2 for i in (0, 1, 2, 22, 23)]
+    limited, unlimited = TransformBuffer(math.inf, max_gap_s=1.0), TransformBuffer(math.inf, max_gap_s=0.0)
+    for buffer in (limited, unlimited):
+        for stamp_ns in stamps:
+            buffer.set("cell", "arm", stamp_ns, shifted(stamp_ns / S))
+        buffer.set("arm", "camera", 0, shifted(0.0), static=True)
+    with pytest.raises(TransformStaleError, match=r"cell -> arm: .* gap of 10\.000 s .* longer than 1 s") as stale:
+        limited.lookup("cell", "camera", 4 * S)
+    assert stale.value.ahead_s == pytest.approx(-7.0), "waiting does not help"
+    assert stale.value.reason is Reason.TF_STALE
+    np.testing.assert_allclose(unlimited.lookup("cell", "camera", 4 * S), shifted(4.0))
+    for stamp_ns in (*stamps, S // 4, int(11.25 * S)):
+        np.testing.assert_allclose(limited.lookup("cell", "camera", stamp_ns), shifted(stamp_ns / S), atol=1e-12)
+
+
+def test_a_frame_that_changes_its_parent_after_a_long_gap_is_not_held_meanwhile() -> None:
+    buffer = TransformBuffer(max_gap_s=1.0)
+    buffer.set("table", "part", 1 * S, shifted(1.0))
+    buffer.set("gripper", "part", 4 * S, shifted(2.0))
+    with pytest.raises(TransformStaleError, match=r"table -> part: .* gap of 3\.000 s"):
+        buffer.lookup("table", "part", 2 * S)
+
+
 def test_names_the_missing_link() -> None:
     buffer = TransformBuffer()
     with pytest.raises(TransformMissingError, match="'camera' has come; frames known: none"):

@@ -48,6 +48,7 @@ class FrameOptions:
         seed_required: a frame without a known nominal pose cannot be inspected; else it comes without a seed.
         sigma_rotation_deg: how far such a seed may be off (one sigma).
         sigma_translation_m: the same for its position.
+        max_gap_s: transforms further apart than this are not interpolated between; 0 is no limit.
     """
 
     image_topic: str = ""
@@ -58,12 +59,13 @@ class FrameOptions:
     seed_required: bool = True
     sigma_rotation_deg: float = 5.0
     sigma_translation_m: float = 0.01
+    max_gap_s: float = 1.0
 
     @classmethod
     def from_config(cls, config: CellConfig, image_topic: str = "", info_topic: str = "") -> FrameOptions:
         """Return what the nodes would do with the same configuration."""
         return cls(image_topic, info_topic, config.input.compressed, config.input.rectified, config.tf.part_frame,
-                   config.tf.required, config.pose.seed_sigma_deg, config.pose.seed_sigma_m)
+                   config.tf.required, config.pose.seed_sigma_deg, config.pose.seed_sigma_m, config.tf.max_gap_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class BagReader:
         beside = _camera_info_beside(self.image_topic)
         self.info_topic = _choose("camera_info", self._options.info_topic, infos, prefer=beside)
         self.notes: list[str] = []
-        self._transforms = TransformBuffer(history_s=math.inf)
+        self._transforms = TransformBuffer(math.inf, self._options.max_gap_s)
         self._infos: dict[str, list[tuple[int, Any]]] = {}
         for raw in self.recording.kept:
             self._keep(raw)
