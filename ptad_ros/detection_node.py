@@ -32,7 +32,7 @@ class DetectionNode(StageNode):
 
     def process(self, inspector: Inspector, frame: Frame) -> None:
         segmentation = segmentation_of(frame.parts["mask"], frame.parts["mask_status"], frame.camera)
-        alignment = None if segmentation.reasons else alignment_of(frame.parts["aligned_pose"])
+        alignment = None if segmentation.reasons else alignment_of(frame.parts["aligned_pose"], self.reference_hash)
         rendering, detection = None, None
         if alignment is not None and alignment.pose is not None:
             with self.health.timed("render"):

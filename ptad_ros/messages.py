@@ -17,8 +17,10 @@ from ptad_core.frames import from_quaternion, to_quaternion
 from ptad_core.types import FloatArray
 from ptad_ros.images import mask_of
 
-NO_POSE = Pose(position=Point(x=np.nan, y=np.nan, z=np.nan), orientation=Quaternion(w=np.nan))
+NO_POSE = Pose(position=Point(x=np.nan, y=np.nan, z=np.nan),
+               orientation=Quaternion(x=np.nan, y=np.nan, z=np.nan, w=np.nan))
 """What is sent where no pose was found: nobody can take it for a pose."""
+_UNIT_TOLERANCE = 1e-3
 
 
 def pose_message(T_a_b: FloatArray) -> Pose:
@@ -48,7 +50,7 @@ def aligned_pose_message(alignment: core.Alignment, header: Header, part_id: str
     """Return an alignment as a message; without a pose it carries the reasons and NaN."""
     message = msg.AlignedPose(
         header=header, part_id=part_id, reference_hash=reference_hash, trusted=alignment.trusted,
-        reasons=_reasons(alignment.reasons), message=alignment.message)
+        reasons=_reasons(alignment.reasons), message=alignment.message, runner_up=NO_POSE)
     pose = alignment.pose
     if pose is None:
         message.pose = PoseWithCovariance(pose=NO_POSE, covariance=np.full(36, np.nan))
@@ -70,20 +72,43 @@ def aligned_pose_message(alignment: core.Alignment, header: Header, part_id: str
     return message
 
 
-def alignment_of(message: Any) -> core.Alignment:
-    """Return the alignment that a message carries."""
+def alignment_of(message: Any, reference_hash: str | None = None) -> core.Alignment:
+    """Return the alignment that a message carries; whatever makes its pose unusable becomes a reason.
+
+    Args:
+        message: ``AlignedPose``.
+        reference_hash: of the reference that the pose will be used with; None takes any.
+    """
     reasons = tuple(core.Reason(r) for r in message.reasons)
-    if np.isnan(message.pose.pose.position.x):
-        return core.Alignment(None, reasons, message.message)
+    T_camera_part = _rigid_or_none(message.pose.pose)
+    if T_camera_part is None:
+        return core.Alignment(None, reasons or (core.Reason.POSE_NOT_FOUND,),
+                              message.message or "the aligned pose that came is no rigid transform")
+    if reference_hash is not None and message.reference_hash != reference_hash:
+        return core.Alignment(None, (*reasons, core.Reason.NO_REFERENCE), (
+            f"the pose belongs to reference {message.reference_hash or '(none)'} of part {message.part_id or '(none)'}"
+            f", here {reference_hash} is loaded; give all stages the same part and reference settings"))
+    words = message.message
+    if not message.trusted and not reasons:
+        reasons = (core.Reason.POSE_UNTRUSTED,)
+        words = words or "the stage before does not trust the pose, and does not say why"
     pose = core.AlignedPose(
-        T_camera_part=transform_of(message.pose.pose),
+        T_camera_part=T_camera_part,
         covariance=np.array(message.pose.covariance, dtype=np.float64).reshape(6, 6),
-        mask_iou=message.mask_iou, residual_px=message.residual_px, seed_source=core.SeedSource(message.seed_source),
+        mask_iou=message.mask_iou, residual_px=message.residual_px,
+        seed_source=core.SeedSource(message.seed_source or core.SeedSource.NONE),
         runner_up_margin=message.runner_up_margin,
-        runner_up_T_camera_part=transform_of(message.runner_up) if message.has_runner_up else None,
+        runner_up_T_camera_part=_rigid_or_none(message.runner_up) if message.has_runner_up else None,
         ambiguous=message.ambiguous, converged=message.converged, seed_offset_deg=message.seed_offset_deg,
         seed_offset_m=message.seed_offset_m)
-    return core.Alignment(pose, reasons, message.message)
+    return core.Alignment(pose, reasons, words)
+
+
+def _rigid_or_none(pose: Any) -> FloatArray | None:
+    """Return the (4, 4) transform of a pose message; None where it holds no number, or no unit quaternion."""
+    p, q = pose.position, pose.orientation
+    unit = abs(np.linalg.norm([q.x, q.y, q.z, q.w]) - 1.0) < _UNIT_TOLERANCE
+    return transform_of(pose) if unit and np.isfinite([p.x, p.y, p.z]).all() else None
 
 
 def mask_status_message(segmentation: core.Segmentation, header: Header) -> msg.MaskStatus:
@@ -121,9 +146,9 @@ def result_message(result: core.InspectionResult, header: Header) -> msg.Inspect
         threshold=float("nan") if detection is None else float(detection.threshold),
         regions=[region_message(r) for r in detection.regions] if detection else [],
         times=[msg.StageTime(stage=t.stage, ms=float(t.ms)) for t in result.times])
-    if result.alignment is not None and result.pose is not None:
-        message.has_pose = True
-        message.pose = aligned_pose_message(result.alignment, header, result.part_id, result.reference_hash)
+    message.has_pose = result.pose is not None
+    alignment = result.alignment or core.Alignment(None, result.reasons, result.message)
+    message.pose = aligned_pose_message(alignment, header, result.part_id, result.reference_hash)
     return message
 
 

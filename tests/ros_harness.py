@@ -76,7 +76,8 @@ class FakeInspector:
             verdict, reasons = core.Verdict.FAIL, (core.Reason.MATERIAL_MISSING,)
         else:
             verdict, reasons = core.Verdict.PASS, ()
-        return core.InspectionResult(verdict, reasons, "", self.reference.part_id, self.reference.hash, segmentation,
+        message = "; ".join(stage.message for stage in (segmentation, alignment) if stage and stage.message)
+        return core.InspectionResult(verdict, reasons, message, self.reference.part_id, self.reference.hash, segmentation,
                                      alignment, None, detection, (core.StageTime("all", 1.0),))
 
     def inspect(self, image: Any, camera: Camera, seed: core.PoseSeed | None = None) -> core.InspectionResult:

@@ -13,6 +13,8 @@ pytest.importorskip("rclpy")
 pytest.importorskip("ptad_msgs.msg", reason="ptad_msgs is not built; run make env")
 
 import rclpy
+from geometry_msgs.msg import Quaternion
+from ptad_msgs.msg import AlignedPose
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
@@ -82,7 +84,52 @@ def test_no_pose_is_never_a_pose() -> None:
     alignment = core.Alignment(None, (core.Reason.POSE_NOT_FOUND,), "nothing fits")
     message = aligned_pose_message(alignment, HEADER, "part", "hash")
     assert not message.trusted and np.isnan(message.pose.pose.position.x) and np.isnan(message.pose.covariance).all()
+    assert np.isnan(message.pose.pose.orientation.w) and np.isnan(message.runner_up.position.x)
     assert alignment_of(message) == alignment
+
+
+def test_a_result_without_a_pose_carries_none_in_any_field() -> None:
+    for alignment in (None, core.Alignment(None, (core.Reason.POSE_NOT_FOUND,), "nothing fits")):
+        result = core.InspectionResult(core.Verdict.CANNOT_INSPECT, (core.Reason.POSE_NOT_FOUND,), "nothing fits",
+                                       "part", "hash", alignment=alignment)
+        message = result_message(result, HEADER)
+        assert not message.has_pose and not message.pose.trusted and not message.pose.has_runner_up
+        assert message.pose.part_id == "part" and message.pose.header == HEADER
+        assert list(message.pose.reasons) == [core.Reason.POSE_NOT_FOUND] and message.pose.message == "nothing fits"
+        for pose in (message.pose.pose.pose, message.pose.runner_up):
+            p, q = pose.position, pose.orientation
+            assert np.isnan([p.x, p.y, p.z, q.x, q.y, q.z, q.w]).all()
+        assert np.isnan(message.pose.pose.covariance).all()
+
+
+def test_a_pose_that_its_sender_does_not_trust_is_not_trusted_here() -> None:
+    message = aligned_pose_message(core.Alignment(random_pose(np.random.default_rng(1), True)), HEADER, "part", "hash")
+    message.trusted = False
+    alignment = alignment_of(message)
+    assert (alignment.trusted, alignment.reasons) == (False, (core.Reason.POSE_UNTRUSTED,)) and alignment.message
+    assert alignment_of(AlignedPose()).reasons == (core.Reason.POSE_UNTRUSTED,)  # a message that nobody filled in
+
+
+def test_a_pose_of_another_reference_is_refused_by_name() -> None:
+    message = aligned_pose_message(core.Alignment(random_pose(np.random.default_rng(1), True)), HEADER, "lid", "beef")
+    assert alignment_of(message, "beef").trusted
+    alignment = alignment_of(message, "cafe")
+    assert (alignment.pose, alignment.reasons) == (None, (core.Reason.NO_REFERENCE,))
+    assert all(word in alignment.message for word in ("beef", "cafe", "lid"))
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("position.x", np.nan), ("position.z", np.inf), ("orientation.w", np.nan), ("orientation.x", 9.0),
+    ("orientation", Quaternion(x=0.0, y=0.0, z=0.0, w=0.0))])
+def test_a_pose_that_is_no_rigid_transform_was_not_found(field: str, value: Any) -> None:
+    message = aligned_pose_message(core.Alignment(random_pose(np.random.default_rng(1), True)), HEADER, "part", "hash")
+    *path, leaf = field.split(".")
+    target = message.pose.pose
+    for name in path:
+        target = getattr(target, name)
+    setattr(target, leaf, value)
+    alignment = alignment_of(message, "hash")
+    assert (alignment.pose, alignment.reasons) == (None, (core.Reason.POSE_NOT_FOUND,)) and alignment.message
 
 
 def test_segmentation_there_and_back() -> None:

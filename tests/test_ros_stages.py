@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +13,7 @@ pytest.importorskip("ptad_msgs.msg", reason="ptad_msgs is not built; run make en
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from ptad_msgs.msg import AlignedPose, InspectionResult, MaskStatus
-from ros_harness import CAMERA, cell, picture
+from ros_harness import CAMERA, FAKE, cell, fake_reference, picture
 from sensor_msgs.msg import Image
 from tf2_msgs.msg import TFMessage
 
@@ -58,6 +59,21 @@ def test_every_stage_answers_what_it_cannot_use() -> None:
         assert list(status.reasons) == list(pose.reasons) == [Reason.BAD_ENCODING]
         assert not pose.trusted and np.isnan(pose.pose.pose.position.x)
         assert not camera.heard["/tf"]  # no frame of a part that was not found
+
+
+def test_stages_with_different_references_do_not_pass_each_others_poses() -> None:
+    other = {**FAKE, "load": lambda part, config: SimpleNamespace(**{**vars(fake_reference(part, config)),
+                                                                     "hash": "beef"})}
+    with cell(SegmentationNode, DetectionNode, core_parts=other) as (camera, _):
+        pose = camera.create_publisher(AlignedPose, "aligned_pose", 10)
+        camera.wait(pose.get_subscription_count)
+        camera.shoot(1.0)
+        found = AlignedPose(header=camera.header(1.0), part_id="block", reference_hash="cafe", trusted=True,
+                            seed_source="blind")
+        pose.publish(found)
+        answer = camera.result(1.0)
+    assert (answer.verdict, list(answer.reasons)) == (InspectionResult.CANNOT_INSPECT, [Reason.NO_REFERENCE])
+    assert "cafe" in answer.message and "beef" in answer.message and not answer.has_pose
 
 
 def test_missing_transform_stops_the_chain_with_its_reason() -> None:
