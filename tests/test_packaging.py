@@ -104,6 +104,26 @@ def test_what_is_imported_is_declared():
     assert nodes - of_pip - manifest == set(), "missing in package.xml"
 
 
+ROSDEP_KEYS = {"numpy": "python3-numpy", "opencv-python-headless": "python3-opencv", "pyyaml": "python3-yaml",
+               "scipy": "python3-scipy"}
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/decisions/0002-substitutes.md"])
+def test_a_ROS_workspace_gets_every_package_from_rosdep_or_from_pip(document):
+    """Embreex is of the recordings that are made here, and has no wheels for arm64."""
+    text = (ROOT / document).read_text()
+    (line,) = re.findall(r'(?m)^ *pip install "numpy<2" (.*)$', text)
+    manifest = set(re.findall(r"<exec_depend>(.*)</", (ROOT / "package.xml").read_text()))
+    assert set(ROSDEP_KEYS.values()) <= manifest
+    assert [key for key in manifest if key.endswith("-pip")] == [], "rosdep would write into the system's Python"
+    required = set((ROOT / "requirements.txt").read_text().partition("\n")[2].split())
+    assert set(line.split()) == required - set(ROSDEP_KEYS) - {"embreex", "setuptools", "wheel"}
+    steps = ["-m venv --system-site-packages", 'pip install "numpy<2"', "colcon build --base-paths . ptad_msgs",
+             "source install/setup.bash"]
+    places = [text.index(step) for step in steps]
+    assert places == sorted(places)
+
+
 def constants_of(message: str, prefix: str = "") -> dict[str, int]:
     text = (ROOT / "ptad_msgs" / "msg" / f"{message}.msg").read_text()
     return {name: int(value) for name, value in re.findall(rf"(?m)^u?int\d+ {prefix}([A-Z_]+)\s*=\s*(\d+)", text)}
