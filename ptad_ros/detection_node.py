@@ -9,7 +9,8 @@ from ptad_msgs.msg import AlignedPose, MaskStatus
 from sensor_msgs.msg import Image
 
 from ptad_core.inspector import Inspector, cannot_inspect
-from ptad_core.types import Reason
+from ptad_core.types import Reason, StageTime
+from ptad_ros.diagnostics import timed
 from ptad_ros.join import IMAGE, JoinedFrame
 from ptad_ros.messages import alignment_of, segmentation_of
 from ptad_ros.outputs import Output, ResultOutput
@@ -34,13 +35,15 @@ class DetectionNode(StageNode):
         segmentation = segmentation_of(frame.parts["mask"], frame.parts["mask_status"], frame.camera)
         alignment = None if segmentation.reasons else alignment_of(frame.parts["aligned_pose"], self.reference_hash)
         rendering, detection = None, None
+        times: list[StageTime] = []
         if alignment is not None and alignment.pose is not None:
-            with self.health.timed("render"):
+            with timed("render", times):
                 rendering = inspector.render(frame.camera, alignment.pose, segmentation)
         if alignment is not None and alignment.trusted:
-            with self.health.timed("detect"):
+            with timed("detect", times):
                 detection = inspector.detect(frame.image, frame.camera, segmentation, alignment)
-        result = replace(inspector.decide(segmentation, alignment, detection), rendering=rendering)
+        result = replace(inspector.decide(segmentation, alignment, detection), rendering=rendering,
+                         times=tuple(times))
         self._result.publish(frame.header, result, frame.image, frame.camera, self.config.output.overlay)
         self.health.result(result)
 

@@ -42,6 +42,14 @@ class Counts:
         return self.images - self.done - self.dropped
 
 
+@contextmanager
+def timed(stage: str, times: list[StageTime]) -> Iterator[None]:
+    """Measure a stage into a list."""
+    started = time.perf_counter()
+    yield
+    times.append(StageTime(stage, 1e3 * (time.perf_counter() - started)))
+
+
 class Health:
     """Collects what happens to frames; the worker writes, the executor reads."""
 
@@ -63,10 +71,11 @@ class Health:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Measure a stage."""
-        started = time.perf_counter()
-        yield
-        self.times([StageTime(stage, 1e3 * (time.perf_counter() - started))])
+        """Measure a stage, and note how long it took."""
+        times: list[StageTime] = []
+        with timed(stage, times):
+            yield
+        self.times(times)
 
     def result(self, result: InspectionResult) -> None:
         """Note an answer."""

@@ -77,8 +77,8 @@ class FakeInspector:
         else:
             verdict, reasons = core.Verdict.PASS, ()
         message = "; ".join(stage.message for stage in (segmentation, alignment) if stage and stage.message)
-        return core.InspectionResult(verdict, reasons, message, self.reference.part_id, self.reference.hash, segmentation,
-                                     alignment, None, detection, (core.StageTime("all", 1.0),))
+        return core.InspectionResult(verdict, reasons, message, self.reference.part_id, self.reference.hash,
+                                     segmentation, alignment, None, detection, (core.StageTime("all", 1.0),))
 
     def inspect(self, image: Any, camera: Camera, seed: core.PoseSeed | None = None) -> core.InspectionResult:
         self.before()

@@ -46,6 +46,17 @@ def test_chained_stages_answer_like_the_cell() -> None:
     assert chained == _answers(InspectionNode)
 
 
+def test_the_last_stage_tells_how_long_its_stages_took() -> None:
+    with cell(*STAGES) as (camera, (*_, detection)):
+        for t in (1.0, 2.0):
+            camera.shoot(t, picture())
+            times = {each.stage: each.ms for each in camera.result(t).times}
+            assert times.keys() == {"render", "detect"} and min(times.values()) > 0.0
+        assert len(detection.health._times["render"]) == len(detection.health._times["detect"]) == 2
+        camera.shoot(3.0, picture(square=0))
+        assert not camera.result(3.0).times
+
+
 def test_every_stage_answers_what_it_cannot_use() -> None:
     with cell(*STAGES, listen=LISTEN) as (camera, _):
         camera.info.publish(camera_info(CAMERA, camera.header(1.0)))
