@@ -120,8 +120,8 @@ class BagReader:
         self._infos: dict[str, list[tuple[int, Any]]] = {}
         for raw in self.recording.kept:
             self._keep(raw)
-        for infos in self._infos.values():
-            infos.sort(key=lambda item: item[0])
+        for of_a_camera in self._infos.values():
+            of_a_camera.sort(key=lambda item: item[0])
 
     def _choose_images(self) -> str:
         images = self.recording.topics_of(*IMAGE_TYPES)
