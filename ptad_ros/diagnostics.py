@@ -60,7 +60,7 @@ class Health:
         self._failure = ""
         self._advice = ""
         self._fault = ""
-        self._last_answer: Verdict | None = None
+        self._refusing = False
         self._told = Counts(0, 0, 0)
 
     def times(self, times: Iterable[StageTime]) -> None:
@@ -83,12 +83,17 @@ class Health:
         self.answered(result.verdict, result.reasons, result.message)
 
     def answered(self, verdict: Verdict | None, reasons: tuple[Reason, ...], message: str) -> None:
-        """Note what was answered to an image (None: a stage's result that is no verdict), and why."""
+        """Note what was answered to an image (None: a stage's result that is no verdict), and why.
+
+        A stage that gives reasons refuses the image, and so does a verdict that it cannot be inspected.
+        """
         with self._lock:
-            self._last_answer = verdict
+            self._refusing = verdict is Verdict.CANNOT_INSPECT or (verdict is None and bool(reasons))
             if verdict is not None:
                 self._verdicts[verdict.name] += 1
-            if verdict is Verdict.CANNOT_INSPECT and reasons:
+            elif reasons:
+                self._verdicts[Verdict.CANNOT_INSPECT.name] += 1
+            if self._refusing and reasons:
                 self._failure = f"{', '.join(r.name for r in reasons)}: {message}"
                 self._advice = NEXT_STEP[reasons[0]]
             if Reason.INTERNAL_ERROR not in reasons:
@@ -142,7 +147,7 @@ class Health:
         if silent_s > _SILENT_AFTER_S:
             why = f"{publishers} publisher(s), check the camera" if publishers else "nobody publishes it"
             yield DiagnosticStatus.WARN, f"no image on {image_topic} for {silent_s:.0f} s; {why}"
-        if self._last_answer is Verdict.CANNOT_INSPECT:
+        if self._refusing:
             yield DiagnosticStatus.WARN, f"cannot inspect: {self._failure}"
         lost, evicted = counts.lost - self._told.lost, counts.evicted - self._told.evicted
         dropped = counts.dropped - self._told.dropped - evicted

@@ -11,12 +11,13 @@ pytest.importorskip("rclpy")
 pytest.importorskip("ptad_msgs.msg", reason="ptad_msgs is not built; run make env")
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from ptad_msgs.msg import AlignedPose, InspectionResult, MaskStatus
-from ros_harness import CAMERA, FAKE, cell, fake_reference, picture
+from ros_harness import CAMERA, FAKE, Cameraman, cell, fake_reference, picture
 from sensor_msgs.msg import Image
 from tf2_msgs.msg import TFMessage
 
+from ptad_core.advice import NEXT_STEP
 from ptad_core.types import Reason
 from ptad_ros.alignment_node import AlignmentNode
 from ptad_ros.detection_node import DetectionNode
@@ -70,6 +71,30 @@ def test_every_stage_answers_what_it_cannot_use() -> None:
         assert list(status.reasons) == list(pose.reasons) == [Reason.BAD_ENCODING]
         assert not pose.trusted and np.isnan(pose.pose.pose.position.x)
         assert not camera.heard["/tf"]  # no frame of a part that was not found
+
+
+def _status(camera: Cameraman, node: str) -> DiagnosticStatus:
+    return [a.status[0] for a in camera.heard["/diagnostics"] if a.status[0].name == node][-1]
+
+
+def test_a_stage_that_refuses_every_image_tells_why_and_what_to_do() -> None:
+    with cell(*STAGES, settings={"output.diagnostics_period_s": 0.1},
+              listen={"/diagnostics": DiagnosticArray}) as (camera, nodes):
+        for t in (1.0, 2.0):
+            camera.shoot(t, picture(square=0))
+            camera.result(t)
+        camera.wait(lambda: all(node.counts.done == 2 for node in nodes))
+        told = len(camera.heard["/diagnostics"])
+        camera.wait(lambda: len(camera.heard["/diagnostics"]) > told + 6)
+        for name in ("/segmentation", "/alignment", "/detection"):
+            status = _status(camera, name)
+            values = {v.key: v.value for v in status.values}
+            assert status.level == DiagnosticStatus.WARN and "NO_OBJECT" in status.message, name
+            assert values["what to do"] == NEXT_STEP[Reason.NO_OBJECT] and values["verdict CANNOT_INSPECT"] == "2"
+        camera.shoot(3.0)
+        camera.result(3.0)
+        camera.wait(lambda: all(_status(camera, n).level == DiagnosticStatus.OK
+                                for n in ("/segmentation", "/alignment", "/detection")))
 
 
 def test_stages_with_different_references_do_not_pass_each_others_poses() -> None:
