@@ -77,7 +77,7 @@ class PoseOutput(Output):
     def publish(self, header: Header, alignment: core.Alignment, part_id: str, reference_hash: str) -> None:
         self._pose.publish(aligned_pose_message(alignment, header, part_id, reference_hash))
         if alignment.trusted and alignment.pose is not None:
-            child = aligned_frame(part_id)
+            child = aligned_frame(self._node.get_namespace(), part_id)
             self._tf.publish(TFMessage(transforms=[transform_message(alignment.pose.T_camera_part, header, child)]))
 
     def publish_depth(self, header: Header, rendering: core.Rendering, camera: Camera) -> None:
@@ -114,19 +114,20 @@ class MarkerOutput(Output):
         self._marker = self._publisher(Marker, "reference_marker", LATCHED_QOS)
 
     def publish(self, reference: Reference, max_triangles: int) -> None:
-        self._marker.publish(reference_marker(reference, max_triangles))
+        frame = aligned_frame(self._node.get_namespace(), reference.part_id)
+        self._marker.publish(reference_marker(reference, frame, max_triangles))
 
 
-def aligned_frame(part_id: str) -> str:
-    """Return the TF frame of a part where it was found."""
-    return f"{part_id}_aligned"
+def aligned_frame(namespace: str, part_id: str) -> str:
+    """Return the TF frame of a part where it was found: cells in namespaces of their own do not share it."""
+    return f"{namespace}/{part_id}_aligned".lstrip("/")
 
 
-def reference_marker(reference: Reference, max_triangles: int) -> Marker:
-    """Return the reference's mesh as a marker of at most ``max_triangles`` triangles."""
+def reference_marker(reference: Reference, frame: str, max_triangles: int) -> Marker:
+    """Return the reference's mesh as a marker of at most ``max_triangles`` triangles, in a TF frame."""
     vertices, faces = decimate(reference.mesh.vertices, reference.mesh.faces, max_triangles)
     marker = Marker(ns="ptad_reference", id=0, type=Marker.TRIANGLE_LIST, action=Marker.ADD, frame_locked=True)
-    marker.header = Header(frame_id=aligned_frame(reference.part_id), stamp=Time())  # stamp 0: always the newest TF
+    marker.header = Header(frame_id=frame, stamp=Time())  # stamp 0: always the newest TF
     marker.pose.orientation.w = 1.0
     marker.scale.x = marker.scale.y = marker.scale.z = 1.0
     marker.color = ColorRGBA(r=0.35, g=0.75, b=1.0, a=0.5)

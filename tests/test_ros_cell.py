@@ -18,7 +18,7 @@ from ptad_msgs.msg import AlignedPose, InspectionResult, MaskStatus
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from ros_harness import BEST_EFFORT, CAMERA, Cameraman, cell, picture
+from ros_harness import BEST_EFFORT, CAMERA, FAKE, Cameraman, cell, picture
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
@@ -32,7 +32,7 @@ from ptad_ros.messages import transform_of
 
 pytestmark = pytest.mark.ros
 
-WITH_TF = {"tf.part_frame": "part_nominal", "tf.timeout_s": 0.4}
+WITH_TF = {"tf.part_frame": "part_nominal", "tf.timeout_s": 0.4, "tf.max_gap_s": 0.0}
 
 
 def test_answers_good_bad_and_empty_images_with_their_own_header() -> None:
@@ -149,10 +149,14 @@ def test_seed_is_the_nominal_pose_at_the_stamp_of_the_image() -> None:
         assert answer.pose.seed_source == "tf"
 
 
+LONG_GAP = pytest.param((0.2, 1.7), Reason.TF_STALE, id="gap", marks=pytest.mark.skipif(
+    tf2_ros is not None, reason="tf2's buffer knows no largest gap"))
+
+
 @pytest.mark.parametrize(("stamps", "reason"), [((), Reason.TF_MISSING), ((0.5, 0.9), Reason.TF_STALE),
-                                                ((1.2, 1.4), Reason.TF_STALE)])
+                                                ((1.2, 1.4), Reason.TF_STALE), LONG_GAP])
 def test_missing_and_stale_transforms(stamps: tuple[float, ...], reason: Reason) -> None:
-    with cell(InspectionNode, settings=WITH_TF) as (camera, (node,)):
+    with cell(InspectionNode, settings={**WITH_TF, "tf.max_gap_s": 1.0}) as (camera, (node,)):
         for t in stamps:
             camera.move(t)
             camera.move(t, None, "cell", "part_nominal")
@@ -290,6 +294,18 @@ def test_lifecycle_by_hand_and_change_of_part() -> None:
         time.sleep(0.5)
         camera.shoot(1.0)
         assert camera.result(1.0).part_id == "bracket"
+
+
+def test_cells_in_namespaces_have_part_frames_of_their_own() -> None:
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    remaps = ["--ros-args", "-r", "image_raw:=/image_raw", "-r", "camera_info:=/camera_info"]
+    with cell(InspectionNode, core_parts={**FAKE, "namespace": "line/left", "cli_args": remaps},
+              listen={"/tf": TFMessage}) as (camera, _):
+        camera.listen("/line/left/reference_marker", Marker, latched)
+        camera.shoot(1.0)
+        camera.wait(lambda: camera.heard["/tf"] and camera.heard["/line/left/reference_marker"])
+    assert camera.heard["/tf"][0].transforms[0].child_frame_id == "line/left/block_aligned"
+    assert camera.heard["/line/left/reference_marker"][0].header.frame_id == "line/left/block_aligned"
 
 
 def test_a_part_that_cannot_be_loaded_fails_to_configure() -> None:
