@@ -29,6 +29,7 @@ from ptad_core.types import Reason
 from ptad_ros.images import camera_info, image_message
 from ptad_ros.inspection_node import InspectionNode
 from ptad_ros.messages import transform_of
+from ptad_ros.tf import tf2_ros
 
 pytestmark = pytest.mark.ros
 
