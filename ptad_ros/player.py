@@ -12,6 +12,7 @@ import heapq
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -49,17 +50,20 @@ class Played:
 
     Attributes:
         sent: stamps of the images, in order.
-        answers: by stamp; only heard in lockstep.
+        answers: by stamp, the last one of each.
+        heard: how many answers came by stamp; recordings without a clock repeat stamps, or have zeros only.
         unreadable: images whose bytes are no message; they cannot be sent.
     """
 
     sent: list[int] = field(default_factory=list)
     answers: dict[int, InspectionResult] = field(default_factory=dict)
+    heard: Counter[int] = field(default_factory=Counter)
     unreadable: int = 0
 
     @property
     def unanswered(self) -> list[int]:
-        return [stamp for stamp in self.sent if stamp not in self.answers]
+        """Stamps of the images that got no answer, in order; a stamp counts as often as it was sent."""
+        return list((Counter(self.sent) - self.heard).elements())
 
 
 class Player(Node):
@@ -82,8 +86,7 @@ class Player(Node):
             self._reader.info_topic: self.create_publisher(CameraInfo, "camera_info", IMAGE_QOS)}
         if "/tf" in types:
             self._publishers_of["/tf"] = self.create_publisher(TFMessage, "/tf", TF_QOS)
-        if "/tf_static" in types:
-            self._static = self.create_publisher(TFMessage, "/tf_static", TF_STATIC_QOS)
+        self._static = self.create_publisher(TFMessage, "/tf_static", TF_STATIC_QOS) if "/tf_static" in types else None
         self._clock_publisher = self.create_publisher(Clock, "/clock", 10) if clock else None
         self._results = self.create_subscription(InspectionResult, "result", self._hear, 50)
         self._news = threading.Condition()
@@ -130,29 +133,37 @@ class Player(Node):
                 sec, nanosec = divmod(at_ns, 1_000_000_000)
                 self._clock_publisher.publish(Clock(clock=Time(sec=sec, nanosec=nanosec)))
             if message.topic != self._reader.image_topic:
-                self._publishers_of[message.topic].publish(message.data)
+                if self._readable(message) is not None:
+                    self._publishers_of[message.topic].publish(message.data)
                 continue
-            stamp = self._send_image(message)
-            if stamp is not None and lockstep_s is not None:
-                on_answer(stamp, self._wait_for_answer(stamp, lockstep_s))
+            image = self._readable(message)
+            if image is None:
+                self.played.unreadable += 1
+                continue
+            stamp = stamp_ns(image.header)
+            heard = self.played.heard[stamp]
+            self.played.sent.append(stamp)
+            self._images.publish(message.data)
+            if lockstep_s is not None:
+                on_answer(stamp, self._wait_for_answer(stamp, heard, lockstep_s))
         return self.played
 
-    def _send_image(self, message: RawMessage) -> int | None:
+    def _readable(self, message: RawMessage) -> Any:
+        """Return a message of the recording; None, with a word, where its bytes are damaged: nobody could read it."""
         try:
-            stamp = stamp_ns(deserialize(message).header)
+            return deserialize(message)
         except BagError as error:
-            self.played.unreadable += 1
-            self.get_logger().warning(f"cannot send an image: {error}")
+            self.get_logger().warning(f"cannot send a message: {error}")
             return None
-        self.played.sent.append(stamp)
-        self._images.publish(message.data)
-        return stamp
 
     def _send_static(self) -> None:
         """Latch all static transforms at once, before anything needs them."""
+        if self._static is None:
+            return
         everything = TFMessage()
         for message in self._reader.recording.messages(["/tf_static"]):
-            everything.transforms.extend(deserialize_message(message.data, TFMessage).transforms)
+            if self._readable(message) is not None:
+                everything.transforms.extend(deserialize_message(message.data, TFMessage).transforms)
         if everything.transforms:
             self._static.publish(everything)
 
@@ -171,13 +182,16 @@ class Player(Node):
 
     def _hear(self, result: InspectionResult) -> None:
         with self._news:
-            self.played.answers[stamp_ns(result.header)] = result
+            stamp = stamp_ns(result.header)
+            self.played.answers[stamp] = result
+            self.played.heard[stamp] += 1
             self._news.notify_all()
 
-    def _wait_for_answer(self, stamp: int, timeout_s: float) -> InspectionResult | None:
+    def _wait_for_answer(self, stamp: int, heard: int, timeout_s: float) -> InspectionResult | None:
+        """Wait for one more answer to a stamp than were heard before its image was sent."""
         with self._news:
-            self._news.wait_for(lambda: stamp in self.played.answers, timeout_s)
-            return self.played.answers.get(stamp)
+            came = self._news.wait_for(lambda: self.played.heard[stamp] > heard, timeout_s)
+            return self.played.answers[stamp] if came else None
 
 
 def _options(args: list[str]) -> argparse.Namespace:
@@ -204,7 +218,7 @@ def _play(player: Player, options: argparse.Namespace) -> int:
         player.get_logger().warning("no cell listens; playing all the same")
     while True:
         played = player.play(options.rate, options.timeout if options.lockstep else None)
-        player.get_logger().info(f"{len(played.sent)} images sent, {len(played.answers)} answered")
+        player.get_logger().info(f"{len(played.sent)} images sent, {played.heard.total()} answered")
         if not options.loop or not player.context.ok():
             return int(options.lockstep and bool(played.unanswered))
 

@@ -19,6 +19,8 @@ from ptad_msgs.msg import InspectionResult
 from rclpy.context import Context
 from rclpy.node import Node
 from rosbags.rosbag2 import WriterError
+from sensor_msgs.msg import Image
+from tf2_msgs.msg import TFMessage
 
 from ptad_core.camera import Camera
 from ptad_core.errors import BagError
@@ -30,6 +32,7 @@ from ptad_ros.collect import read_results
 from ptad_ros.player import Player
 from ptad_ros.recorder import Recorder
 from ptad_ros.spinning import spinning
+from ptad_ros.tf import TF_QOS, TF_STATIC_QOS
 
 pytestmark = pytest.mark.ros
 
@@ -154,4 +157,69 @@ def test_a_full_disk_ends_the_recording_with_a_word(tmp_path: Path, context: Con
     recorder.close()
     assert "No space left" in recorder.error and recorder.counts["result"] == 0
     for node in (recorder, camera):
+        node.destroy_node()
+
+
+def test_damaged_transforms_are_left_out_with_a_word(tmp_path: Path, context: Context,
+                                                     capfd: pytest.CaptureFixture[str]) -> None:
+    with BagWriter(tmp_path / "bag", "cam", "cell", Camera(250.0, 250.0, 79.5, 59.5, 160, 120)) as writer:
+        writer.write_static(START, "part_nominal", np.eye(4))
+        for connection in (writer._tf_static, writer._tf, writer._infos):
+            writer._writer.write(connection, START, b"\x00\x01\x00\x00\x05\x00\x00\x00\x07")
+        for i in range(3):
+            writer.write_frame(START + i * PERIOD, np.zeros((120, 160, 3), np.uint8), np.eye(4))
+    player, robot = Player(tmp_path / "bag", context=context), Node("robot", context=context)
+    static: list[Any] = []
+    moving: list[Any] = []
+    robot.create_subscription(TFMessage, "/tf_static", static.append, TF_STATIC_QOS)
+    robot.create_subscription(TFMessage, "/tf", moving.append, TF_QOS)
+    with spinning(player, robot, context=context):
+        while not player.count_subscribers("/tf"):
+            time.sleep(0.01)
+        played = player.play(rate=10.0)
+        until = time.monotonic() + 5
+        while (len(moving) < 3 or not static) and time.monotonic() < until:
+            time.sleep(0.01)
+    assert len(played.sent) == 3
+    assert [t.child_frame_id for message in static for t in message.transforms] == ["part_nominal"]
+    assert len(moving) == 3
+    told = capfd.readouterr().err
+    assert all(f"cannot send a message: {topic}: not a readable" in told for topic in ("/tf_static", "/tf"))
+    for node in (player, robot):
+        node.destroy_node()
+
+
+@pytest.mark.parametrize("period_ns", [0, PERIOD])
+def test_lockstep_waits_for_every_image_of_a_repeated_stamp(tmp_path: Path, context: Context, period_ns: int) -> None:
+    """A camera without a clock stamps all its images alike."""
+    first_ns = 0 if period_ns == 0 else START
+    with BagWriter(tmp_path / "bag", "cam", "cell", Camera(250.0, 250.0, 79.5, 59.5, 160, 120)) as writer:
+        for i in range(6):
+            writer.write_frame(first_ns + i // 2 * period_ns, np.full((120, 160, 3), i, np.uint8), np.eye(4))
+    player, cell = Player(tmp_path / "bag", context=context), Node("cell", context=context)
+    results = cell.create_publisher(InspectionResult, "result", 10)
+    under_way: list[int] = []
+    most = 0
+
+    def answer(image: Image) -> None:
+        nonlocal most
+        under_way.append(image.data[0])
+        most = max(most, len(under_way))
+        time.sleep(0.1)
+        if image.data[0] != 5:  # the last one is never answered
+            results.publish(InspectionResult(header=image.header))
+
+    def told(_stamp: int, result: InspectionResult | None) -> None:
+        answers.append(result is not None)
+        under_way.pop()
+
+    answers: list[bool] = []
+    cell.create_subscription(Image, "image_raw", answer, 10)
+    with spinning(cell, context=context), spinning(player, context=context):
+        assert player.wait_for_cell(10.0)
+        played = player.play(lockstep_s=1.0, on_answer=told)
+    assert answers == [True] * 5 + [False]
+    assert most == 1  # each image was sent after the answer to the one before
+    assert played.unanswered == [first_ns + 2 * period_ns]
+    for node in (player, cell):
         node.destroy_node()
