@@ -189,8 +189,7 @@ class FrameInputs:
             else:
                 self._deliver(job)
         while len(self._seeding) > _MAX_SEEDING:
-            given_up = most_crowded([joined.stamp_ns for joined, _ in self._seeding])
-            self._seeding = [(joined, since_s) for joined, since_s in self._seeding if joined.stamp_ns != given_up]
+            del self._seeding[most_crowded([joined.stamp_ns for joined, _ in self._seeding])]
             self._seeding_dropped += 1
             self._seeding_evicted += 1
         if self._join.waiting or self._seeding:

@@ -158,8 +158,8 @@ class FrameJoin:
         while len(self._pending) > self._max_frames or (self._bytes > self._max_bytes and len(self._pending) > 2):
             waiting = sorted(self._pending)
             alone = [s for s in waiting if self._pending[s].image_alone]
-            given_up = most_crowded(alone if len(alone) > 2 else waiting)
-            self.evicted += self._drop(given_up)
+            choice = alone if len(alone) > 2 else waiting
+            self.evicted += self._drop(choice[most_crowded(choice)])
 
     def _drop(self, stamp_ns: int) -> int:
         lost = int(IMAGE in self._pop(stamp_ns).parts)
@@ -173,8 +173,6 @@ class FrameJoin:
 
 
 def most_crowded(stamps_ns: Sequence[int]) -> int:
-    """Return the one of ascending stamps whose neighbours are the closest; never the first, nor the last of many."""
-    if len(stamps_ns) < 3:
-        return stamps_ns[-1]
+    """Return which of ascending stamps has the closest neighbours; never the first, nor the last of many."""
     inner = range(1, len(stamps_ns) - 1)
-    return stamps_ns[min(inner, key=lambda i: stamps_ns[i + 1] - stamps_ns[i - 1])]
+    return min(inner, key=lambda i: stamps_ns[i + 1] - stamps_ns[i - 1], default=len(stamps_ns) - 1)

@@ -171,6 +171,19 @@ def test_missing_and_stale_transforms(stamps: tuple[float, ...], reason: Reason)
         assert (answer.verdict, answer.pose.seed_source) == (InspectionResult.PASS, "blind")
 
 
+def test_transforms_that_never_come_are_answered_for_at_30_hz(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ptad_ros.inputs._MAX_SEEDING", 5)  # less than what comes within tf.timeout_s
+    with cell(InspectionNode, settings=WITH_TF) as (camera, (node,)):
+        for i in range(1, 46):
+            camera.shoot(i / 30)
+            time.sleep(1 / 30)
+        answers = [list(r.reasons) for r in camera.heard["result"]]  # while images keep coming
+        assert len(answers) >= 3 and all(reasons == [Reason.TF_MISSING] for reasons in answers)
+        camera.wait(lambda: node.counts.waiting == 0)
+        assert 0 < node.counts.evicted <= node.counts.dropped
+        assert node.counts.done + node.counts.dropped == node.counts.images
+
+
 def test_time_jumping_back_resets_everything_once() -> None:
     with cell(InspectionNode, settings=WITH_TF) as (camera, (node,)):
         for loop in range(2):
