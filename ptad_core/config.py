@@ -97,7 +97,7 @@ class PoseConfig:
     hypotheses: int = setting(24, "candidates that enter the contour fit", minimum=1, maximum=200)
     finalists: int = setting(4, "hypotheses that enter the mask refinement", minimum=1, maximum=20)
     max_iterations: int = setting(12, "steps of the mask refinement", minimum=1, maximum=100)
-    track: bool = setting(True, "use the last trusted pose as a seed where no TF seed is given")
+    track: bool = setting(True, "use the last trusted pose as a further seed")
     search_when_seed_fails: bool = setting(True, "search blind when no trusted pose is found from the seed")
     seed_sigma_deg: float = setting(5.0, "how far a TF seed may be off: rotation, one sigma", minimum=0.0,
                                     maximum=180.0)
@@ -108,6 +108,8 @@ class PoseConfig:
     max_seed_sigmas: float = setting(4.0, "a pose further than this from where TF says, in multiples of seed_sigma_deg "
                                      "and seed_sigma_m, is not trusted: something moved, or the CAD's unit is wrong; "
                                      "0: no limit", minimum=0.0)
+    min_distance_m: float = setting(0.05, "a part nearer to the camera than this is not trusted: no camera sees it "
+                                    "sharply, so the CAD's unit is probably too small", minimum=0.0)
     min_mask_iou: float = setting(0.60, "poses below this mask IoU are not trusted", minimum=0.0, maximum=1.0)
     max_residual_px: float = setting(2.5, "poses above this median outline distance (px at the working size) are not "
                                      "trusted", minimum=0.1)
@@ -121,13 +123,12 @@ class PoseConfig:
 class DetectionConfig:
     """What counts as a defect."""
 
-    tolerance_mm: float = setting(3.0, "outline deviations up to this are good", minimum=0.01)
+    tolerance_mm: float = setting(3.0, "outline deviations up to this are good; CANNOT_INSPECT where the image cannot "
+                                  "show as little (see min_tolerance_px)", minimum=0.01)
     min_tolerance_px: float = setting(3.0, "outlines are never judged finer than this (pixels of the image)",
                                       minimum=0.5, maximum=50.0)
     min_area_mm2: float = setting(20.0, "regions smaller than this are no defect", minimum=0.0)
     min_area_px: int = setting(12, "regions of fewer pixels are no defect", minimum=1)
-    max_tolerance_mm: float = setting(0.0, "CANNOT_INSPECT where min_tolerance_px exceeds this many mm; 0: no limit",
-                                      minimum=0.0)
     edges: bool = setting(True, "look for depth and normal edges that are displaced inside the outline")
     edge_search_px: int = setting(10, "how far beside its place a displaced edge is looked for", minimum=4, maximum=40)
     edge_min_length_px: int = setting(24, "shortest displaced stretch of edge that counts", minimum=6)

@@ -168,6 +168,16 @@ def cut_away(mask: MaskImage, share: float, angle_deg: float) -> MaskImage:
     return left
 
 
+def test_a_cad_in_too_small_a_unit_is_not_trusted(reference_config: ReferenceConfig) -> None:
+    """A twentieth of the size at a twentieth of the distance has the same outline, and makes every deviation tiny."""
+    T = view(3)
+    mesh = bracket()
+    small = reference_from_mesh(PartMesh(mesh.vertices / 20, mesh.faces), "small", reference_config)
+    found = solve(exact_mask(mesh, T), small)
+    assert found.reasons == (Reason.POSE_UNTRUSTED,) and "check the CAD's unit" in found.message
+
+
+
 def test_a_large_missing_portion_does_not_pull_on_the_pose(reference: Reference) -> None:
     """The paper names this as its open failure. 30 % of the silhouette are missing, on one side or another.
 

@@ -37,25 +37,25 @@ def detect(image_bgr: ColorImage, segmentation: Segmentation, view: View | None,
     window, rendering = view.window, view.rendering
     seen = window.crop(segmentation.mask.astype(np.float32)) > 0.5
     least_px = max(config.min_tolerance_px * window.scale, LEAST_TOLERANCE_PX)
-    deviation = outline_deviation(rendering.mask >= 0.5, rendering.depth, seen, view.camera.fx, config.tolerance_mm,
-                                  least_px, window.inside_image())
-    coarsest_mm = float(deviation.tolerance_mm[rendering.mask >= 0.5].max())
-    if config.max_tolerance_mm and coarsest_mm > config.max_tolerance_mm:
+    deviation = outline_deviation(rendering.mask >= 0.5, rendering.depth, seen, view.camera.fx, window.inside_image())
+    coarsest_mm = least_px * float(deviation.mm_per_px[rendering.mask >= 0.5].max())
+    if coarsest_mm > config.tolerance_mm:
         return Detection(np.zeros((height, width), np.float32), 0.0, THRESHOLD, (), (Reason.TOO_COARSE,),
-                         f"the image can show deviations from {coarsest_mm:.1f} mm on, expected "
-                         f"{config.max_tolerance_mm:g} mm: move the camera closer or raise max_tolerance_mm")
+                         f"the image shows deviations from {coarsest_mm:.1f} mm on, expected the tolerance of "
+                         f"{config.tolerance_mm:g} mm: move the camera closer, or raise detection.tolerance_mm")
     relative = np.zeros_like(deviation.missing)
     regions = []
     for kind, size_mm in ((RegionKind.MISSING, deviation.missing), (RegionKind.SURPLUS, deviation.surplus)):
-        of_kind = size_mm / deviation.tolerance_mm
+        of_kind = size_mm / np.float32(config.tolerance_mm)
         regions += find_regions(of_kind, size_mm, kind, view, deviation.surface, config.min_area_mm2,
                                 config.min_area_px, MIN_RADIUS_PX * least_px)
         relative = np.maximum(relative, of_kind)
     if config.edges:
         picture = window.crop(image_bgr.astype(np.float32)).clip(0, 255).astype(np.uint8)
-        moved = displaced_edges(picture, rendering, seen, diameter_m, config, least_px)
-        size_mm = moved.offset_px * deviation.mm_per_px
-        of_kind = size_mm / deviation.tolerance_mm
+        tolerance_px = config.tolerance_mm / float(np.median(deviation.mm_per_px[rendering.mask >= 0.5]))
+        offset_px = displaced_edges(picture, rendering, seen, diameter_m, config, tolerance_px)
+        size_mm = offset_px * deviation.mm_per_px
+        of_kind = size_mm / np.float32(config.tolerance_mm)
         regions += find_regions(of_kind, size_mm, RegionKind.DISPLACED, view, deviation.surface, 0.0,
                                 config.min_area_px, 0.0)
         relative = np.maximum(relative, of_kind)

@@ -10,6 +10,7 @@ paint.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -24,6 +25,9 @@ from ptad_core.types import ColorImage, FloatArray, FloatImage, MaskImage, Rende
 
 CLEARANCE_PX = 5
 """Edges closer than this to the outline belong to the outline's judgement."""
+IN_PLACE_PX = 3.0
+"""An image edge this close to a CAD edge is that edge: what alignment and lens leave."""
+MAX_SEARCH_PX = 40
 MIN_EDGE_CONTRAST = 3.0
 """CIELAB units per pixel that a displaced edge must have."""
 MIN_GAIN = 3.0
@@ -39,23 +43,17 @@ MIN_CONSENSUS = 0.75
 """Share of a stretch that must show the edge at the common offset."""
 
 
-@dataclass(frozen=True, slots=True)
-class DisplacedEdges:
-    """Where edges are displaced, and by how much.
-
-    Attributes:
-        relative: (H, W) float32, offset relative to what the pixels can show (1 is the limit); 0 elsewhere.
-        offset_px: (H, W) float32.
-    """
-
-    relative: FloatImage
-    offset_px: FloatImage
-
-
 def displaced_edges(image_bgr: ColorImage, rendering: Rendering, seen: MaskImage, diameter_m: float,
-                    config: DetectionConfig, least_px: float) -> DisplacedEdges:
-    """Look beside every inner edge of the rendering for the image edge that should lie on it."""
-    out = DisplacedEdges(np.zeros(seen.shape, np.float32), np.zeros(seen.shape, np.float32))
+                    config: DetectionConfig, tolerance_px: float) -> FloatImage:
+    """Look beside every inner edge of the rendering for the image edge that should lie on it.
+
+    Offsets up to about ``tolerance_px`` are in place. Beyond it they are looked for up to ``edge_search_px``, and to
+    twice the tolerance where that is further.
+
+    Returns:
+        (H, W) float32, by how many pixels an edge is displaced; 0 elsewhere.
+    """
+    out = np.zeros(seen.shape, np.float32)
     found = inner_edges(rendering, diameter_m)
     solid = (rendering.mask >= 0.5) & seen
     edges = found.clear & (distance_to(~solid) > CLEARANCE_PX)
@@ -64,20 +62,20 @@ def displaced_edges(image_bgr: ColorImage, rendering: Rendering, seen: MaskImage
     gradient = colour_gradient(to_lab(image_bgr))
     # Any other edge of the CAD, however faint, or the outline explains an image edge.
     explained = distance_to(found.any | ~solid)
-    offsets = np.arange(-config.edge_search_px, config.edge_search_px + 1)
+    reach = max(config.edge_search_px, min(math.ceil(2 * tolerance_px) + 2, MAX_SEARCH_PX))
+    offsets = np.arange(-reach, reach + 1)
+    in_place_px = min(tolerance_px, IN_PLACE_PX)
     moved = []
     for rows, cols in _chains(edges, config.edge_min_length_px):
         for part in _stretches(rows, cols, config.edge_min_length_px):
-            offset = _common_offset(rows[part], cols[part], found.angle, gradient, explained, offsets, least_px)
-            if abs(offset) > least_px:
+            offset = _common_offset(rows[part], cols[part], found.angle, gradient, explained, offsets, in_place_px)
+            if abs(offset) > in_place_px:
                 moved.append(_Moved(rows[part], cols[part], _main_angle(found.angle[rows[part], cols[part]]), offset))
     for one in moved:
         if any(_together(one, other) for other in moved):
             line = np.zeros(seen.shape, dtype=bool)
             line[one.rows, one.cols] = True
-            stroke = distance_to(line) < 2
-            out.relative[stroke] = abs(one.offset_px) / least_px
-            out.offset_px[stroke] = abs(one.offset_px)
+            out[distance_to(line) < 2] = abs(one.offset_px)
     return out
 
 
@@ -129,7 +127,7 @@ def _stretches(rows: NDArray[np.int64], cols: NDArray[np.int64], length: int) ->
 
 
 def _common_offset(rows: NDArray[np.int64], cols: NDArray[np.int64], direction: FloatArray, gradient: FloatImage,
-                   explained: FloatImage, offsets: NDArray[np.int64], least_px: float) -> float:
+                   explained: FloatImage, offsets: NDArray[np.int64], in_place_px: float) -> float:
     """The offset in pixels across a stretch at which the image has the edge; 0 where it is in place or not seen."""
     angle = direction[rows, cols]
     # Angles across an edge have no sign: turn all to one side.
@@ -140,7 +138,7 @@ def _common_offset(rows: NDArray[np.int64], cols: NDArray[np.int64], direction: 
     across = np.abs(slope[..., 0] * nx[:, None] + slope[..., 1] * ny[:, None])
     free = sample(explained, x, y) > 2.5
     profile = across.mean(axis=0)
-    near = np.abs(offsets) <= least_px
+    near = np.abs(offsets) <= in_place_px
     usable = ~near & (free.mean(axis=0) > 0.9)
     if not usable.any():
         return 0.0

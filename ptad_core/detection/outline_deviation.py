@@ -25,19 +25,17 @@ class Deviation:
         missing: (H, W) float32, mm: on the CAD, not seen; distance to the nearest seen material.
         surplus: (H, W) float32, mm: seen, not on the CAD; distance to the CAD's mask.
         mm_per_px: (H, W) float32, on the part's surface.
-        tolerance_mm: (H, W) float32: the larger of the configured tolerance and what the pixels can show.
         surface: (H, W) row * W + column of the rendered pixel that carries depth and normal for each pixel.
     """
 
     missing: FloatImage
     surplus: FloatImage
     mm_per_px: FloatImage
-    tolerance_mm: FloatImage
     surface: NDArray[np.int64]
 
 
-def outline_deviation(rendered: MaskImage, depth: FloatImage, seen: MaskImage, focal_px: float, tolerance_mm: float,
-                      min_tolerance_px: float, inside_image: MaskImage) -> Deviation:
+def outline_deviation(rendered: MaskImage, depth: FloatImage, seen: MaskImage, focal_px: float,
+                      inside_image: MaskImage) -> Deviation:
     """Compare the rendered mask with the seen one.
 
     Args:
@@ -45,8 +43,6 @@ def outline_deviation(rendered: MaskImage, depth: FloatImage, seen: MaskImage, f
         depth: (H, W) metres, NaN outside of it.
         seen: (H, W) the object's mask.
         focal_px: focal length of this window.
-        tolerance_mm: what is good.
-        min_tolerance_px: what the image can show, pixels of this window.
         inside_image: (H, W) which pixels the image covers; nothing is missing where nothing was seen.
     """
     solid = rendered & np.isfinite(depth)
@@ -54,8 +50,7 @@ def outline_deviation(rendered: MaskImage, depth: FloatImage, seen: MaskImage, f
     mm_per_px = (depth.reshape(-1)[surface] * np.float32(1000.0 / focal_px)).astype(np.float32)
     missing = np.where(rendered & ~seen & inside_image, distance_to(seen) * mm_per_px, 0).astype(np.float32)
     surplus = np.where(seen & ~rendered, distance_to(rendered) * mm_per_px, 0).astype(np.float32)
-    limit = np.maximum(np.float32(tolerance_mm), np.float32(min_tolerance_px) * mm_per_px)
-    return Deviation(missing, surplus, mm_per_px, limit.astype(np.float32), surface)
+    return Deviation(missing, surplus, mm_per_px, surface)
 
 
 def _nearest(mask: MaskImage) -> NDArray[np.int64]:

@@ -65,6 +65,11 @@ def reasons_against(fit: MaskFit, found: Agreement, config: PoseConfig) -> tuple
                  f"{found.rendered_share:.0%} of the CAD's, expected {config.min_outline_share:.0%} of one and half of "
                  f"that of the other")
         against.append((Reason.POSE_UNTRUSTED, words))
+    distance_m = float(np.linalg.norm(fit.pivot))
+    if distance_m < config.min_distance_m:
+        words = (f"the part would be {distance_m:.2g} m from the camera, expected at least "
+                 f"{config.min_distance_m:g} m: check the CAD's unit")
+        against.append((Reason.POSE_UNTRUSTED, words))
     if found.residual_px > config.max_residual_px:
         words = (f"median outline distance {found.residual_px:.2f} px (working size) is above "
                  f"{config.max_residual_px:g}")
