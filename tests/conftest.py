@@ -20,3 +20,13 @@ os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 101))
 def reference_config(tmp_path_factory: pytest.TempPathFactory) -> ReferenceConfig:
     """Coarse references, each built once in a run of the tests."""
     return ReferenceConfig(gaussians=4000, views=162, cache_dir=str(tmp_path_factory.mktemp("references")))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests over DDS a second try, which the summary counts.
+
+    Discovery and delivery share two busy cores with everything else; a test that fails for the code's sake fails twice.
+    """
+    for item in items:
+        if item.path.stem.startswith("test_ros_"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
