@@ -18,7 +18,7 @@ from benchmarks.pose.run import segmented
 from ptad_core.config import ReferenceConfig
 from ptad_core.pose.paper import PaperBaseline, PaperSettings
 
-LEARNING_RATES = (0.001, 0.003, 0.01, 0.03)
+LEARNING_RATES = (0.003, 0.01, 0.03, 0.1)
 START_ANGLES = (1e-3, 1.0)
 CONDITIONS = (Condition.INTACT, Condition.MISSING)
 
