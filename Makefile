@@ -53,7 +53,7 @@ real: env  ## runs on the real recordings: make real DATA=FOLDER
 	@test -d "$(DATA)" || { echo "make real: expected the folder of the recordings, DATA=FOLDER; got '$(DATA)'" >&2; exit 2; }
 	@$(VENV)/bin/ptad real --data "$(DATA)" --out out/real
 
-bench-pose: env  ## the pose benchmark: make bench-pose [MESHES=FOLDER] [PAIRS=200]
+bench-pose: dev  ## the pose benchmark: make bench-pose [MESHES=FOLDER] [PAIRS=200]
 	@$(PY) -m benchmarks.bench_pose --pairs $(or $(PAIRS),200) $(if $(MESHES),--meshes "$(MESHES)")
 
 bench-silhouette: env  ## how well rendered silhouettes fit the true ones
