@@ -1,0 +1,149 @@
+"""Scenes -> pairs of a picture and an aligned reference, with what differs between them.
+
+Each scene shows an intact assembly A and a defective variant B, from one camera. Both are photographed, and both serve
+as the reference: A against A and B against B are good, A against B and B against A are not. So neither picture nor
+reference alone tells the label, and what is missing in one pair is surplus in another: only comparing helps.
+
+References are ray-cast and not splatted: a thousand shapes would each have to become Gaussians first, which takes two
+seconds a shape, and a ray-cast one looks the same but for the softness of its edges (``tests/test_pairs.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ptad_core.camera import Camera
+from ptad_core.config import SegmentationConfig
+from ptad_core.detection.network.inputs import MARGIN, SIZE_PX, Pair, encode
+from ptad_core.errors import MeshError
+from ptad_core.frames import make_transform
+from ptad_core.image_window import ImageWindow
+from ptad_core.rendering.exact import ExactRenderer, ExactRendering
+from ptad_core.segmentation.foreground import by_border_colour
+from ptad_core.segmentation.mask import finish, to_lab
+from ptad_core.synthesis.assembly import Assembly
+from ptad_core.synthesis.defects import DefectKind, Visibility, draw_visible_defect
+from ptad_core.synthesis.families import FAMILIES
+from ptad_core.synthesis.samples import FAST
+from ptad_core.synthesis.scene import Scene, draw_appearance
+from ptad_core.synthesis.viewpoints import around
+from ptad_core.training.pose_errors import draw_aligned
+from ptad_core.types import Box, ColorImage, FloatArray, MaskImage
+
+IMAGE_PX = 192
+STRIDE = 4
+"""The dense target has a quarter of the resolution."""
+DEPTH_STEP = 0.01
+"""Depth difference that counts as a difference, relative to the diameter."""
+PAIRS_PER_SCENE = 4
+SCENES_PER_SHAPE = 2
+GOOD = "good"
+
+Target = NDArray[np.uint8]
+"""(2, S / 4, S / 4): share 0..255 of each cell where the picture lacks material of the reference, and has more."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPair:
+    """One input of the network with its truth.
+
+    Attributes:
+        pair: (9, S, S), see ``detection.network.inputs``.
+        target: (2, S / 4, S / 4) missing and surplus.
+        kind: of the defect, ``good`` where there is none.
+        family: of the shape.
+    """
+
+    pair: Pair
+    target: Target
+    kind: str
+    family: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """An assembly, its renderer, and a picture of it with the mask that the segmentation finds."""
+
+    assembly: Assembly
+    renderer: ExactRenderer
+    image: ColorImage
+    seen: MaskImage
+
+
+def scene_pairs(reference: Assembly, kind: DefectKind, rng: np.random.Generator) -> list[TrainingPair]:
+    """Return the four pairs of one scene.
+
+    Raises:
+        MeshError: if no defect of this kind is visible.
+    """
+    camera = Camera(1.2 * IMAGE_PX, 1.2 * IMAGE_PX, (IMAGE_PX - 1) / 2, (IMAGE_PX - 1) / 2, IMAGE_PX, IMAGE_PX)
+    target = reference.solid.centre + rng.uniform(-0.05, 0.05, 3) * reference.diameter_m
+    T = around(target, reference.diameter_m * rng.uniform(1.45, 1.9), rng.uniform(0, 2 * np.pi),
+               np.radians(rng.uniform(8, 75)))
+    variant = draw_visible_defect(reference, kind, [(camera, T)], rng, Visibility(), tries=40)[0]
+    shown = [_shown(a, reference.diameter_m, camera, T, rng) for a in (reference, variant)]
+    return [_pair(photo, cad, GOOD if photo is cad else kind.value, reference, camera, T, rng)
+            for photo in shown for cad in shown]
+
+
+def _shown(assembly: Assembly, diameter_m: float, camera: Camera, T: FloatArray, rng: np.random.Generator) -> _Shown:
+    scene = Scene(assembly, make_transform(np.eye(3), np.zeros(3)), diameter_m, draw_appearance(rng, assembly), FAST)
+    picture = scene.picture(camera, T, rng)
+    lab = to_lab(picture.image_bgr)
+    found = finish(by_border_colour(lab, shadows=True), lab, "auto", SegmentationConfig())
+    return _Shown(assembly, ExactRenderer(assembly.solid.vertices, assembly.solid.faces), picture.image_bgr,
+                  picture.mask if found.reasons else found.mask)
+
+
+def _pair(photo: _Shown, cad: _Shown, kind: str, reference: Assembly, camera: Camera, T: FloatArray,
+          rng: np.random.Generator) -> TrainingPair:
+    diameter_m = reference.diameter_m
+    T_found = draw_aligned(T, cad.assembly.solid.centre, cad.assembly.diameter_m, kind != GOOD, rng)
+    window = ImageWindow.around(_box(photo.seen | cad.renderer.render(camera, T_found).mask), MARGIN, camera.width,
+                                camera.height, size=SIZE_PX)
+    seen_by = window.camera(camera)
+    rendered = cad.renderer.render(seen_by, T_found)
+    pair = encode(photo.image, photo.seen, rendered.mask.astype(np.float32), rendered.depth, rendered.normals, window,
+                  diameter_m)
+    if kind == GOOD:
+        target = np.zeros((2, SIZE_PX // STRIDE, SIZE_PX // STRIDE), np.uint8)
+    else:
+        target = differences(photo.renderer.render(seen_by, T), cad.renderer.render(seen_by, T),
+                             DEPTH_STEP * diameter_m)
+    return TrainingPair(pair, target, kind, reference.family)
+
+
+def differences(photo: ExactRendering, cad: ExactRendering, step_m: float) -> Target:
+    """Return where what is in the picture lacks material of the CAD, and where it has more, (2, S / 4, S / 4)."""
+    with np.errstate(invalid="ignore"):
+        missing = cad.mask & (~photo.mask | (photo.depth > cad.depth + step_m))
+        surplus = photo.mask & (~cad.mask | (photo.depth < cad.depth - step_m))
+    small = (missing.shape[1] // STRIDE, missing.shape[0] // STRIDE)
+    return np.stack([cv2.resize(255 * m.astype(np.uint8), small, interpolation=cv2.INTER_AREA)
+                     for m in (missing, surplus)])
+
+
+def _box(mask: MaskImage) -> Box:
+    rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return Box(int(cols[0]), int(rows[0]), int(cols[-1] - cols[0]) + 1, int(rows[-1] - rows[0]) + 1)
+
+
+def shape_pairs(seed: int, shape: int, families: Sequence[str]) -> Iterator[TrainingPair]:
+    """Yield the pairs of one shape; every shape has its own generator, so that parts of a set can be made apart."""
+    rng = np.random.default_rng([seed, shape])
+    reference = FAMILIES[families[shape % len(families)]](rng)
+    kinds = rng.permutation(list(DefectKind))
+    made = 0
+    for attempt in range(4 * SCENES_PER_SHAPE):
+        try:
+            yield from scene_pairs(reference, DefectKind(str(kinds[attempt % len(kinds)])), rng)
+        except MeshError:
+            continue
+        made += 1
+        if made == SCENES_PER_SHAPE:
+            return
