@@ -31,7 +31,7 @@ ifneq ($(shell test -x $(PY) && cat $(VENV)/.made-in 2>/dev/null),$(CURDIR))
 $(shell rm -f $(VENV)/.stamp-*)
 endif
 
-MESSAGES := $(wildcard ptad_msgs/* ptad_msgs/msg/* tools/tf2_msgs_standin/* tools/tf2_msgs_standin/msg/*)
+MESSAGES := $(wildcard ptad_msgs/* ptad_msgs/*/* tools/tf2_msgs_standin/* tools/tf2_msgs_standin/msg/*)
 
 .PHONY: help env dev gpu demo test lint real bench-pose bench-silhouette clean
 

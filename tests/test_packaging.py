@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.metadata
 import os
 import re
@@ -20,7 +21,7 @@ from ptad_core.types import Reason, RegionKind, Verdict
 from ptad_core.version import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
-MESSAGES = sorted((ROOT / "ptad_msgs" / "msg").glob("*.msg"))
+INTERFACES = sorted(p for kind in ("msg", "srv", "action") for p in (ROOT / "ptad_msgs" / kind).glob(f"*.{kind}"))
 COLCON = shutil.which("colcon", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
 needs_colcon = pytest.mark.skipif(COLCON is None, reason="colcon is not installed; run make env")
 
@@ -136,16 +137,32 @@ def test_message_constants_are_the_core_enums():
     assert {n: v for n, v in everything.items() if not n.startswith("REASON_")} == {v.name: v.value for v in Verdict}
 
 
-@pytest.mark.parametrize("path", MESSAGES, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", INTERFACES, ids=lambda p: p.stem)
 def test_every_message_field_is_commented(path):
-    fields = [line for line in path.read_text().splitlines() if line and not line.lstrip().startswith("#")]
+    fields = [line for line in path.read_text().splitlines()
+              if line and line != "---" and not line.lstrip().startswith("#")]
     assert fields
     assert [line for line in fields if not re.search(r"# +\S+", line)] == []
 
 
-def test_all_messages_are_built():
-    listed = set(re.findall(r'"msg/(\w+)\.msg"', (ROOT / "ptad_msgs" / "CMakeLists.txt").read_text()))
-    assert listed == {p.stem for p in MESSAGES}
+def test_all_messages_services_and_actions_are_built():
+    """Both by colcon and in an environment of wheels, which builds by colcon as well."""
+    listed = re.findall(r'"(\w+/\w+\.\w+)"', (ROOT / "ptad_msgs" / "CMakeLists.txt").read_text())
+    assert listed == sorted(listed) == sorted(f"{p.parent.name}/{p.name}" for p in INTERFACES)
+    module = pytest.importorskip("ptad_msgs", reason="ptad_msgs is not built; run make env").__name__
+    for path in INTERFACES:
+        interface = getattr(importlib.import_module(f"{module}.{path.parent.name}"), path.stem)
+        interface.__class__.__import_type_support__()
+
+
+def test_every_package_that_the_messages_use_is_declared():
+    manifest = (ROOT / "ptad_msgs" / "package.xml").read_text()
+    cmake = (ROOT / "ptad_msgs" / "CMakeLists.txt").read_text()
+    used = set(re.findall(r"(?m)^(\w+)/\w+", "\n".join(p.read_text() for p in INTERFACES))) - {"ptad_msgs"}
+    used |= {"action_msgs"}  # every action does
+    (linked,) = re.findall(r"DEPENDENCIES ([\w ]+)", cmake)
+    assert set(linked.split()) == used == set(re.findall(r"<depend>(.*)</depend>", manifest))
+    assert {f"find_package({name} REQUIRED)" for name in used} <= set(cmake.splitlines())
 
 
 CORE_WITHOUT_ROS = """

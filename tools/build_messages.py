@@ -1,8 +1,8 @@
 """Build ptad_msgs where ROS 2 comes from pip wheels, into the virtual environment that runs this file.
 
-The messages are installed where the wheels keep theirs (``lib``, ``share``, ``site-packages`` of the environment), so
-that its Python finds modules and shared libraries without anything being sourced. Where a ROS installation provides
-``colcon build`` none of this is needed.
+Messages, services and actions are installed where the wheels keep theirs (``lib``, ``share``, ``site-packages`` of the
+environment), so that its Python finds modules and shared libraries without anything being sourced. Where a ROS
+installation provides ``colcon build`` none of this is needed.
 
     .venv/bin/python tools/build_messages.py [--force]
 """
@@ -126,8 +126,10 @@ def build(packages: list[Path]) -> int:
 def importable(packages: list[Path]) -> bool:
     """Load every package's type support in a fresh interpreter, which is where a missing library shows."""
     names = ["tf2_msgs" if folder == STANDIN else folder.name for folder in packages]
-    checks = "; ".join(f"import {name}.msg as m; [getattr(m, t).__class__.__import_type_support__() for t in dir(m) "
-                       f"if t[0].isupper()]" for name in names)
+    modules = [f"{name}.{folder.name}" for package, name in zip(packages, names, strict=True)
+               for folder in sorted(package.iterdir()) if folder.name in ("msg", "srv", "action")]
+    checks = "; ".join(f"import {module} as m; [getattr(m, t).__class__.__import_type_support__() for t in dir(m) "
+                       f"if t[0].isupper()]" for module in modules)
     return subprocess.run([sys.executable, "-c", checks], cwd=PREFIX, capture_output=True, check=False).returncode == 0
 
 
