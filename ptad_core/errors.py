@@ -35,5 +35,9 @@ class TransformError(PtadError):
     """A transform is missing, too old, or in the future."""
 
 
+class CalibrationError(PtadError):
+    """Images of good parts are too few for the promised rate, or a calibration belongs to something else."""
+
+
 class DependencyError(PtadError):
     """An optional package is needed for what was asked, and is not installed."""

@@ -9,10 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from ptad_core.calibration import Calibration, fingerprint
 from ptad_core.camera import Camera
 from ptad_core.config import InspectorConfig
 from ptad_core.detection import detect
-from ptad_core.errors import ImageError
+from ptad_core.errors import CalibrationError, ImageError
 from ptad_core.frames import is_rigid
 from ptad_core.pose import align
 from ptad_core.reference import Reference, build_reference
@@ -51,6 +52,7 @@ class Inspector:
         self._background = (Background.load(config.segmentation.background)
                             if config.segmentation.background else None)
         self._track: PoseSeed | None = None
+        self._calibration: Calibration | None = None
 
     @classmethod
     def from_config(cls, config: InspectorConfig) -> Inspector:
@@ -88,6 +90,30 @@ class Inspector:
                     with clock.stage("detect"):
                         detection = self._detect(image, segmentation, view)
         return replace(self.decide(segmentation, alignment, detection), rendering=rendering, times=clock.times)
+
+    @property
+    def detector(self) -> str:
+        """Fingerprint of all that the scores depend on; a calibration holds for one detector only."""
+        return fingerprint(self.config)
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What the verdicts are held against; None: the tolerance alone decides."""
+        return self._calibration
+
+    def use_calibration(self, calibration: Calibration | None) -> None:
+        """Judge by a calibration from now on, or by the tolerance alone again (None).
+
+        Raises:
+            CalibrationError: if it was made with another reference or another detector.
+        """
+        if calibration is not None:
+            for what, expected, got in (("reference", self.reference.hash, calibration.reference_hash),
+                                        ("detector", self.detector, calibration.detector)):
+                if expected != got:
+                    raise CalibrationError(f"expected a calibration of {what} {expected}, got one of {got}: "
+                                           "calibrate anew")
+        self._calibration = calibration
 
     def rectify(self, image_bgr: ColorImage, camera: Camera) -> tuple[ColorImage, Camera]:
         """Check an image against its camera and take the lens distortion out of it."""
@@ -153,7 +179,10 @@ class Inspector:
         return look(self.reference.gaussians, camera, pose.T_camera_part, seen)
 
     def _detect(self, image: ColorImage, segmentation: Segmentation, view: View | None) -> Detection:
-        return detect(image, segmentation, view, self.reference.diameter_m, self.config.detection)
+        found = detect(image, segmentation, view, self.reference.diameter_m, self.config.detection)
+        if self._calibration is None or found.reasons:
+            return found
+        return replace(found, threshold=self._calibration.threshold, p_value=self._calibration.p_value(found.score))
 
     def _seeds(self, seed: PoseSeed | None) -> tuple[PoseSeed, ...]:
         """First guesses, best first: TF says where this part is now, the track where it was."""

@@ -214,6 +214,8 @@ class Detection:
         threshold: what the score is held against.
         regions: sorted, worst first.
         reasons: why no verdict may be given; empty where one may.
+        message: the reasons in words, for the operator.
+        p_value: the share of good parts, 0..1, that score at least as high; NaN without a calibration.
     """
 
     anomaly_map: FloatImage
@@ -222,6 +224,7 @@ class Detection:
     regions: tuple[AnomalyRegion, ...]
     reasons: tuple[Reason, ...] = ()
     message: str = ""
+    p_value: float = float("nan")
 
 
 @dataclass(frozen=True, slots=True)

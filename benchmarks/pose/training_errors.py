@@ -38,7 +38,8 @@ def main(rows_file: Path, seed: int = 0) -> None:
     rows = [json.loads(line) for line in rows_file.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
     items = {item.name: item for item in generated(seed)}
     rng = np.random.default_rng(seed)
-    wanted = {"intact": {Condition.INTACT.value, Condition.NOISE.value}, "defective": {c.value for c in (*DEFECTS, Condition.NOISE)}}
+    wanted = {"intact": {c.value for c in (Condition.INTACT, Condition.NOISE)},
+              "defective": {c.value for c in (*DEFECTS, Condition.NOISE)}}
     summary: dict[str, object] = {"source": f"benchmarks/pose, mode '{MODE}', trusted poses of asymmetric objects"}
     for name, conditions in wanted.items():
         trusted = [r for r in rows if r["mode"] == MODE and r["condition"] in conditions and r["trusted"]

@@ -1,4 +1,4 @@
-"""How far the aligner is off when its pose is trusted: measured, so that training sees references as misplaced as in use.
+"""How far the aligner is off where its pose is trusted: measured, so that references in training lie as they do in use.
 
 The table ``pose_errors.json`` is written from the rows of the pose benchmark by ``benchmarks/pose/training_errors.py``.
 """

@@ -1,0 +1,1 @@
+"""Networks that compare a picture with the aligned reference. Needs torch; nothing is imported before one is used."""
