@@ -16,7 +16,6 @@ from ptad_core.errors import BagError
 from ptad_core.frames import from_quaternion, invert, rotation_angle_deg
 from ptad_core.rendering.exact import ExactRenderer
 from ptad_core.synthesis.defects import DefectKind, Visibility
-from ptad_core.synthesis.families import FAMILIES
 from ptad_core.synthesis.recording import CAMERA, EXPECTED, PERIOD_NS, VISITS, Recording, generate_demo, plan_recording
 from ptad_core.synthesis.viewpoints import share_outside
 
@@ -161,7 +160,7 @@ def test_same_seed_same_bytes_other_seed_other_recording(made, tmp_path) -> None
     assert not np.array_equal(other.T_camera_cell[0], recording.T_camera_cell[0])
 
 
-@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "gear_motor"])
+@pytest.mark.parametrize("family", ["chair", "flanged_pipe", "housing"])
 def test_every_family_can_be_recorded_with_every_defect_in_each_frame_of_it(family: str) -> None:
     recording = plan_recording(len(VISITS), seed=0, family=family, camera=SMALL, visibility=VISIBILITY)
     shown = {visit.truth: visit for visit in recording.visits if visit.defect is not None}
