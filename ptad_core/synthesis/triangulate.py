@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from ptad_core.errors import MeshError
@@ -84,43 +85,68 @@ def _crosses_any(p: FloatArray, q: FloatArray, a: FloatArray, b: FloatArray) -> 
 
 def _clip_ears(points: FloatArray, polygon: list[int]) -> NDArray[np.int64]:
     tolerance = 1e-11 * float(np.ptp(points, axis=0).max()) ** 2
-    left = list(polygon)
-    triangles = []
-    while len(left) > 3:
-        ring = points[left]
-        area = _turn(np.roll(ring, 1, axis=0), ring, np.roll(ring, -1, axis=0))
-        k = _find_ear(ring, area, ring[area <= tolerance], tolerance)
-        triangles.append([left[k - 1], left[k], left[(k + 1) % len(left)]])
-        del left[k]
-    triangles.append(left)
-    return np.array(triangles, dtype=np.int64)
+    triangles = np.empty((len(polygon) - 2, 3), np.int64)
+    if not _ears(np.ascontiguousarray(points, np.float64), np.array(polygon), tolerance, triangles):
+        raise MeshError("expected an outline that does not cross itself, ran out of ears")
+    return triangles
 
 
-def _find_ear(ring: FloatArray, area: FloatArray, blockers: FloatArray, tolerance: float) -> int:
-    """Return the corner to clip; large ears first make better triangles than a sweep around the outline."""
+@njit(cache=True, nogil=True)
+def _ears(points: FloatArray, left: NDArray[np.int64], tolerance: float, triangles: NDArray[np.int64]) -> bool:
+    """Clip a polygon's ears into (n - 2, 3) triangles; false where none is left."""
+    n = len(left)
+    left = left.copy()
+    for made in range(len(triangles) - 1):
+        k = _find_ear(points, left[:n], tolerance)
+        if k < 0:
+            return False
+        triangles[made] = left[k - 1 if k else n - 1], left[k], left[(k + 1) % n]
+        left[k:n - 1] = left[k + 1:n].copy()
+        n -= 1
+    triangles[-1] = left[0], left[1], left[2]
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _find_ear(points: FloatArray, ring: NDArray[np.int64], tolerance: float) -> int:
+    """Return the corner to clip, -1 if there is none; large ears first make better triangles than a sweep around."""
+    n = len(ring)
+    area = np.empty(n)
+    for k in range(n):
+        area[k] = _twice_area(points[ring[k - 1 if k else n - 1]], points[ring[k]], points[ring[(k + 1) % n]])
+    order = np.argsort(-area)
     for margin in (0.0, tolerance):  # points that rounding put on an ear's border block it only at first
-        for k in np.argsort(-area):
-            corner = ring[[k - 1, k, (k + 1) % len(ring)]]
-            if abs(area[k]) <= tolerance or (
-                    area[k] > 0 and not _any_inside(corner, blockers, margin) and not _is_crossed(corner, ring)):
+        for k in order:
+            if abs(area[k]) <= tolerance or (area[k] > 0 and _is_ear(points, ring, area, k, margin, tolerance)):
                 return int(k)
-    raise MeshError("expected an outline that does not cross itself, ran out of ears")
+    return -1
 
 
-def _any_inside(corner: FloatArray, points: FloatArray, margin: float) -> bool:
-    """Tell whether a point other than the corners lies in the (3, 2) triangle, its border included or not."""
-    a, b, c = corner
-    other = ~((points == a) | (points == b) | (points == c)).all(axis=1)
-    depth = np.minimum(np.minimum(_turn(a, b, points), _turn(b, c, points)), _turn(c, a, points))
-    return bool(((depth >= margin) & other).any())
+@njit(cache=True, nogil=True)
+def _is_ear(points: FloatArray, ring: NDArray[np.int64], area: FloatArray, k: int, margin: float, tolerance: float,
+            ) -> bool:
+    """Tell whether corner k can be cut off: no reflex corner lies inside, and no edge passes through its base.
 
-
-def _is_crossed(corner: FloatArray, ring: FloatArray) -> bool:
-    """Tell whether an edge of the ring passes right through the ear's base.
-
-    It can do so without leaving a point inside, where it starts at a corner: holes are joined by points used twice.
+    An edge can do so without leaving a point inside, where it starts at a corner: holes are joined by points used twice.
     """
-    a, c = corner[0], corner[2]
-    start, end = ring, np.roll(ring, -1, axis=0)
-    through = (_turn(a, c, start) * _turn(a, c, end) < 0) & (_turn(start, end, a) * _turn(start, end, c) < 0)
-    return bool(through.any())
+    n = len(ring)
+    a, b, c = points[ring[k - 1 if k else n - 1]], points[ring[k]], points[ring[(k + 1) % n]]
+    for m in range(n):
+        p, q = points[ring[m]], points[ring[(m + 1) % n]]
+        if area[m] <= tolerance and not (_same(p, a) or _same(p, b) or _same(p, c)):
+            depth = min(_twice_area(a, b, p), _twice_area(b, c, p), _twice_area(c, a, p))
+            if depth >= margin:
+                return False
+        if (_twice_area(a, c, p) * _twice_area(a, c, q) < 0) and (_twice_area(p, q, a) * _twice_area(p, q, c) < 0):
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _twice_area(a: FloatArray, b: FloatArray, c: FloatArray) -> float:
+    return float((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]))
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _same(a: FloatArray, b: FloatArray) -> bool:
+    return bool(a[0] == b[0] and a[1] == b[1])
