@@ -84,6 +84,12 @@ class Camera:
             self, fx=self.fx * factor, fy=self.fy * factor,
             cx=(self.cx + 0.5) * factor - 0.5, cy=(self.cy + 0.5) * factor - 0.5, width=width, height=height)
 
+    def binned(self, x: int, y: int) -> Camera:
+        """Return the camera of images in which x * y neighbouring pixels are read out as one."""
+        return replace(
+            self, fx=self.fx / x, fy=self.fy / y, cx=(self.cx + 0.5) / x - 0.5, cy=(self.cy + 0.5) / y - 0.5,
+            width=self.width // x, height=self.height // y)
+
     def project(self, points_camera: FloatArray) -> FloatArray:
         """Project (n, 3) points in front of the camera to (n, 2) pixels (without distortion)."""
         z = points_camera[:, 2]

@@ -30,13 +30,16 @@ class Limits:
     maximum: float | None = None
     choices: tuple[str, ...] = ()
     mutable: bool = True
-    """May be changed while a node runs."""
+    """May be changed while a node is configured."""
+    fixed: bool = False
+    """Is given when a node starts, and never changed: nobody on the network may."""
 
 
 def setting(default: Any, description: str, *, minimum: float | None = None, maximum: float | None = None,
-            choices: tuple[str, ...] = (), mutable: bool = True) -> Any:
+            choices: tuple[str, ...] = (), mutable: bool = True, fixed: bool = False) -> Any:
     """Declare a dataclass field with its range and meaning."""
-    return field(default=default, metadata={"limits": Limits(description, minimum, maximum, choices, mutable)})
+    limits = Limits(description, minimum, maximum, choices, mutable and not fixed, fixed)
+    return field(default=default, metadata={"limits": limits})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,9 @@ class ReferenceConfig:
     gaussians: int = setting(20_000, "surface: how many Gaussians to aim for", minimum=500, maximum=500_000,
                              mutable=False)
     views: int = setting(642, "candidate views over the whole sphere", minimum=20, maximum=5000, mutable=False)
-    cache_dir: str = setting("", "where built references are kept; '' is the user's cache folder", mutable=False)
+    cache_dir: str = setting("", "where built references are kept; '' is the user's cache folder", fixed=True)
+    folder: str = setting("", "where the parts lie that may be loaded while a node runs, a settings file for each, named as the part; "
+                          "part.cad and segmentation.background must lie there too; '' is no such folder", fixed=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +161,12 @@ class InputConfig:
                                     "one of its camera is taken", minimum=0.0, maximum=10.0)
     stage_timeout_s: float = setting(10.0, "stage nodes: how long an image waits for the results of the stages before",
                                      minimum=0.1, maximum=600.0)
+    goal_timeout_s: float = setting(10.0, "how long an Inspect goal that names no timeout may take, waiting included",
+                                    minimum=0.1, maximum=3600.0)
+    max_megapixels: float = setting(64.0, "larger images are refused, compressed ones before they are decompressed",
+                                    minimum=0.01, maximum=1000.0)
+    max_rate_hz: float = setting(0.0, "images that come faster are dropped and counted before anything is done with "
+                                 "them; 0: no limit", minimum=0.0, maximum=1000.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +190,10 @@ class OutputConfig:
                                     mutable=False)
     diagnostics_period_s: float = setting(1.0, "time between two diagnostics messages", minimum=0.1, maximum=60.0,
                                           mutable=False)
+    evidence_dir: str = setting("", "where pictures and record of each Inspect goal's image are written; '' is nowhere",
+                                fixed=True)
+    evidence_keep: int = setting(1000, "of how many inspections evidence is kept; older files are deleted", minimum=1,
+                                 maximum=100_000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,12 @@ class Reason(IntEnum):
     CAMERA_INFO_MISSING = 35
     IMAGE_CORRUPT = 36
     NO_REFERENCE = 37
+    NO_IMAGE = 38
     INTERNAL_ERROR = 39
+    IMAGE_TOO_LARGE = 40
+    TIMED_OUT = 41
+    CANCELLED = 42
+    NOT_ACTIVE = 43
     # detection
     OCCLUDED = 50
     TOO_COARSE = 51

@@ -44,7 +44,7 @@ class AlignmentNode(StageNode):
                 rendering = inspector.render(frame.camera, alignment.pose, segmentation)
             if rendering is not None:
                 self._pose.publish_depth(frame.header, rendering, frame.camera)
-        self._pose.publish(frame.header, alignment, self.part_id, self.reference_hash)
+        self._pose.publish(frame.header, alignment, inspector.reference.part_id, inspector.reference.hash)
         self.health.answered(None, alignment.reasons, alignment.message)
 
     def refuse(self, joined: JoinedFrame, reason: Reason, message: str) -> None:

@@ -33,8 +33,9 @@ class DetectionNode(StageNode):
 
     def process(self, inspector: Inspector, frame: Frame) -> None:
         segmentation = segmentation_of(frame.parts["mask"], frame.parts["mask_status"], frame.camera)
-        alignment = None if segmentation.reasons else alignment_of(frame.parts["aligned_pose"], self.reference_hash)
-        rendering, detection = None, None
+        alignment, rendering, detection = None, None, None
+        if not segmentation.reasons:
+            alignment = alignment_of(frame.parts["aligned_pose"], inspector.reference.hash)
         times: list[StageTime] = []
         if alignment is not None and alignment.pose is not None:
             with timed("render", times):

@@ -109,13 +109,14 @@ class Health:
         with self._lock:
             self._fault = ""
 
-    def status(self, name: str, hardware_id: str, state: str, counts: Counts, image_topic: str, publishers: int,
-               last_image_s: float) -> DiagnosticStatus:
+    def status(self, name: str, part_id: str, reference_hash: str, state: str, counts: Counts, image_topic: str,
+               publishers: int, last_image_s: float) -> DiagnosticStatus:
         """Return the state of things as a diagnostics message.
 
         Args:
             name: of the node.
-            hardware_id: what is inspected.
+            part_id: what is inspected.
+            reference_hash: of the reference that it is held against.
             state: lifecycle state.
             counts: of images.
             image_topic: where images are expected.
@@ -127,14 +128,15 @@ class Health:
             level, summary = next(self._findings(state, counts, image_topic, publishers, silent_s))
             self._told = counts
             values = {
-                "state": state, "frames in": counts.images, "frames done": counts.done,
-                "frames dropped": counts.dropped, "frames waiting": counts.waiting, "frames lost": counts.lost,
+                "state": state, "part": part_id, "reference": reference_hash,
+                "frames in": counts.images, "frames done": counts.done, "frames dropped": counts.dropped,
+                "frames waiting": counts.waiting, "frames lost": counts.lost,
                 "frames given up while they waited": counts.evicted,
                 **{f"verdict {verdict}": n for verdict, n in sorted(self._verdicts.items())},
                 **{f"{stage} ms (p50 / p95)": f"{np.median(ms):.1f} / {np.percentile(ms, 95):.1f}"
                    for stage, ms in self._times.items()},
                 "last failure": self._failure, "what to do": self._advice}
-        return DiagnosticStatus(level=level, name=name, message=summary, hardware_id=hardware_id,
+        return DiagnosticStatus(level=level, name=name, message=summary, hardware_id=part_id,
                                 values=[KeyValue(key=k, value=str(v)) for k, v in values.items()])
 
     def _findings(self, state: str, counts: Counts, image_topic: str, publishers: int,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Any
 
@@ -12,7 +13,7 @@ from std_msgs.msg import Header
 
 from ptad_core.camera import Camera
 from ptad_core.errors import CameraError
-from ptad_core.evaluation.messages import CorruptImageError, EncodingError, decode_camera, decode_image
+from ptad_core.evaluation.messages import CorruptImageError, UnusableImageError, decode_camera, decode_image
 from ptad_core.types import ColorImage, Reason
 
 
@@ -24,20 +25,22 @@ class FrameError(Exception):
         self.reason = reason
 
 
-def decode_frame(image: Any, info: Any, rectified: bool) -> tuple[ColorImage, Camera]:
+def decode_frame(image: Any, info: Any, rectified: bool,
+                 max_megapixels: float = math.inf) -> tuple[ColorImage, Camera]:
     """Return a frame's picture (H, W, 3) BGR without lens distortion, and the camera that belongs to it.
 
     Args:
         image: ``Image`` or ``CompressedImage``.
         info: ``CameraInfo``, None where none came.
         rectified: the picture is rectified already, so P holds and not K and D.
+        max_megapixels: larger pictures are refused.
 
     Raises:
         FrameError: with the reason, where the frame cannot be used.
     """
     try:
-        picture = decode_image(image)
-    except (EncodingError, CorruptImageError) as error:
+        picture = decode_image(image, max_megapixels)
+    except UnusableImageError as error:
         raise FrameError(error.reason, str(error)) from error
     if info is None:
         raise FrameError(Reason.CAMERA_INFO_MISSING, f"no CameraInfo has come with frame {image.header.frame_id!r}; "

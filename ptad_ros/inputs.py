@@ -22,7 +22,7 @@ from ptad_core.types import PoseSeed, Reason, SeedSource
 from ptad_ros.image_subscription import ImageSubscription
 from ptad_ros.join import IMAGE, FrameJoin, JoinedFrame, most_crowded
 from ptad_ros.outputs import RESULT_QOS
-from ptad_ros.parameters import NodeConfig
+from ptad_ros.settings import NodeConfig
 from ptad_ros.tf import TransformListener
 
 _POLL_S = 0.02
@@ -38,6 +38,8 @@ class Job:
 
     joined: JoinedFrame
     seed: PoseSeed | None = None
+    part_frame: str = ""
+    """The TF frame that the seed is of."""
     failure: tuple[Reason, str] | None = None
 
 
@@ -55,6 +57,7 @@ class FrameInputs:
     Attributes:
         images: how many came.
         last_image_s: when the last one came (monotonic clock).
+        last_stamp_ns: its stamp.
     """
 
     def __init__(self, node: Node, stage_topics: dict[str, type], wants_seed: bool, config: Callable[[], NodeConfig],
@@ -74,12 +77,14 @@ class FrameInputs:
         self._poll = node.create_timer(_POLL_S, self._advance, clock=Clock(clock_type=ClockType.STEADY_TIME),
                                        autostart=False)
         self.images = 0
-        self.last_image_s = time.monotonic()
+        self.last_image_s, self.last_stamp_ns = time.monotonic(), 0
+        self._taken_s = 0.0
+        self._too_fast = 0
 
     @property
     def dropped(self) -> int:
-        """Images given up while they waited."""
-        return self._join.dropped + self._seeding_dropped
+        """Images given up while they waited, or because they came faster than is wanted."""
+        return self._join.dropped + self._seeding_dropped + self._too_fast
 
     @property
     def evicted(self) -> int:
@@ -159,7 +164,12 @@ class FrameInputs:
 
     def _hear_image(self, message: Any) -> None:
         self.images += 1
-        self.last_image_s = time.monotonic()
+        self.last_image_s, self.last_stamp_ns = time.monotonic(), stamp_ns(message.header)
+        rate_hz = self._config().input.max_rate_hz
+        if rate_hz and self.last_image_s < self._taken_s + 1.0 / rate_hz:
+            self._too_fast += 1
+            return
+        self._taken_s = self.last_image_s
         if self._watch.jumped_back("image", stamp_ns(message.header)):
             self._time_jumped("the images")
         if not self._join.has_info:
@@ -213,7 +223,7 @@ class FrameInputs:
                 return None
             return Job(joined, failure=(error.reason, str(error)) if config.tf.required else None)
         return Job(joined, PoseSeed(T_camera_part, SeedSource.TF, config.pose.seed_sigma_deg,
-                                    config.pose.seed_sigma_m))
+                                    config.pose.seed_sigma_m), config.tf.part_frame)
 
     def _time_jumped(self, what: str) -> None:
         self._node.get_logger().warning(

@@ -10,6 +10,8 @@ from typing import Any
 IMAGE = "image"
 _MAX_BYTES = 512 * 2**20
 _MAX_FRAMES = 1000
+_MAX_CAMERAS = 16
+"""A topic carries one camera; more frame_ids than this are somebody's mistake, and must not fill the memory."""
 
 
 @dataclass(slots=True)
@@ -115,6 +117,8 @@ class FrameJoin:
     def add_info(self, stamp_ns: int, frame_id: str, info: Any) -> None:
         """Take a CameraInfo."""
         self._infos.setdefault(frame_id, _Infos()).add(stamp_ns, info)
+        if len(self._infos) > _MAX_CAMERAS:
+            del self._infos[next(iter(self._infos))]
 
     def take(self, now_s: float, info_timeout_s: float, stage_timeout_s: float) -> list[JoinedFrame]:
         """Return the frames that are complete, or have waited long enough; oldest first."""

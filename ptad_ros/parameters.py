@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import difflib
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from ptad_core.config import CellConfig, check, from_dict, setting
+from ptad_core.config import check, from_dict
 from ptad_core.errors import ConfigError
-from ptad_ros.settings import Setting, range_words, settings
+from ptad_ros.settings import NodeConfig, Setting, range_words, settings
 
 _ROS_OWN = ("use_sim_time", "qos_overrides.", "start_type_description_service")
-
-
-@dataclass(frozen=True, slots=True)
-class NodeConfig(CellConfig):
-    """A cell's configuration, and how the node that runs it behaves."""
-
-    autostart: bool = setting(True, "configure and activate at start; false leaves that to a lifecycle manager",
-                              mutable=False)
-    device: str = setting("auto", "where the heavy stages run; auto takes the best there is", choices=("auto", "cpu"),
-                          mutable=False)
 
 
 class NodeParameters:
@@ -45,6 +35,9 @@ class NodeParameters:
         self._node = node
         self._settings = {s.name: s for s in settings(NodeConfig)}
         self.locked = False
+        self._own: dict[str, Any] = {}
+        """What the settings were that the loaded part of the reference folder has changed."""
+        self._adopting = False
         given = _overrides(node)
         unknown = sorted(n for n in given if n not in self._settings and not n.startswith(_ROS_OWN))
         if unknown:
@@ -59,15 +52,37 @@ class NodeParameters:
         node.add_on_set_parameters_callback(self._validate)
         node.add_post_set_parameters_callback(self._adopt)
 
-    def _snapshot(self) -> NodeConfig:
+    def _snapshot(self, over: Mapping[str, Any] | None = None) -> NodeConfig:
         nested: dict[str, Any] = {}
         for name in self._settings:
             *sections, leaf = name.split(".")
             section = nested
             for part in sections:
                 section = section.setdefault(part, {})
-            section[leaf] = self._node.get_parameter(name).value
+            section[leaf] = over[name] if over and name in over else self._node.get_parameter(name).value
         return from_dict(NodeConfig, nested)
+
+    def with_part(self, part: Mapping[str, Any]) -> NodeConfig:
+        """Return what would hold with a part of the reference folder, given by its nested settings."""
+        return self._snapshot({**self._own, **_flat(part)})
+
+    def adopt_part(self, part: Mapping[str, Any]) -> NodeConfig:
+        """Lay a part's nested settings over the node's own; what the part before had changed goes back first.
+
+        An empty part brings the node's own settings back.
+        """
+        values = _flat(part)
+        own = {name: self._own.get(name, self._node.get_parameter(name).value) for name in values}
+        changes = [Parameter(name, value=_plain(value)) for name, value in {**self._own, **values}.items()]
+        self._adopting = True
+        try:
+            result = self._node.set_parameters_atomically(changes)
+        finally:
+            self._adopting = False
+        if not result.successful:
+            raise ConfigError(result.reason)
+        self._own = own
+        return self.config
 
     def _validate(self, changes: list[Parameter]) -> SetParametersResult:
         try:
@@ -79,9 +94,11 @@ class NodeParameters:
         return SetParametersResult(successful=True)
 
     def _check(self, s: Setting, value: Any) -> None:
-        if self.locked and not s.limits.mutable:
+        if self.locked and not s.limits.mutable and not self._adopting:
+            hot = "; a part of reference.folder is loaded at once by the service ~/load_reference"
             raise ConfigError(f"{s.name}: cannot change while the node is configured; deactivate it and clean it up "
-                              "first (ros2 lifecycle set ... cleanup), then set, configure and activate")
+                              "first (ros2 lifecycle set ... cleanup), then set, configure and activate"
+                              + hot * s.name.startswith("part."))
         check(s.name, value, s.hint, s.limits)
 
     def _adopt(self, changes: list[Parameter]) -> None:
@@ -99,13 +116,22 @@ def _overrides(node: Node) -> dict[str, Parameter]:
     return overrides
 
 
+def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested values by dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in nested.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
+
+
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
 def _descriptor(s: Setting) -> ParameterDescriptor:
     limits = s.limits
-    descriptor = ParameterDescriptor(description=limits.description, additional_constraints=range_words(limits))
+    descriptor = ParameterDescriptor(description=limits.description, additional_constraints=range_words(limits),
+                                     read_only=limits.fixed)
     bounded = limits.minimum is not None or limits.maximum is not None
     if bounded and s.hint is int:
         low = -(2**63) if limits.minimum is None else int(limits.minimum)

@@ -1,6 +1,5 @@
-"""The settings of a cell as a flat list, and as the documented file ``config/inspection.yaml``.
-
-``python -m ptad_ros.settings config/inspection.yaml`` writes that file anew after a setting has changed.
+"""The settings of a cell as a flat list, and as the documented files ``config/inspection.yaml`` and
+``docs/parameters.md``, which ``python -m ptad_ros.settings`` writes anew after a setting has changed.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from ptad_core.config import CellConfig, Limits, default_of, limits_of
+from ptad_core.config import CellConfig, Limits, default_of, limits_of, setting
 
 _HEAD = """\
 # Settings of an inspection cell: every one with its default, its meaning and its range. What is left out of a file
@@ -24,6 +23,16 @@ _HEAD = """\
 /**:
   ros__parameters:
 """
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig(CellConfig):
+    """A cell's configuration, and how the node that runs it behaves."""
+
+    autostart: bool = setting(True, "configure and activate at start; false leaves that to a lifecycle manager",
+                              fixed=True)
+    device: str = setting("auto", "where the heavy stages run; auto takes the best there is", choices=("auto", "cpu"),
+                          mutable=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +72,57 @@ def documented_yaml() -> str:
     return _HEAD + "\n".join(lines) + "\n"
 
 
+_TABLE_HEAD = """\
+# Parameters
+
+Every parameter of the nodes; all nodes have the same. Changes: *any time* holds from the next image on;
+*unconfigured* only while the node is unconfigured (the service `~/load_reference` changes the part while it runs);
+*start* only where the node is started, by file, launch or command line. A value of the wrong type or out of its range
+is refused, and so is an unknown name, each time by name. `ros2 param describe` shows the same.
+[config/inspection.yaml](../config/inspection.yaml) holds them all, as a file to start from. `use_sim_time` and
+`qos_overrides` are as in every ROS node. Written by `python -m ptad_ros.settings`.
+"""
+
+
+def documented_table() -> str:
+    """Return a page with a table of all settings for each section, those of the nodes alone last."""
+    sections: dict[str, list[str]] = {}
+    for s in settings(NodeConfig):
+        section, _, _ = s.name.rpartition(".")
+        sections.setdefault(section, []).append(
+            f"| `{s.name}` | {_type_words(s)} | `{_flow(s.default)}` | {_range(s.limits)} | {_changes(s.limits)} | "
+            f"{s.limits.description} |")
+    node_alone = sections.pop("")
+    pages = [_TABLE_HEAD]
+    for section, rows in [*sections.items(), ("of the node itself", node_alone)]:
+        pages.append("\n".join([f"## {section}", "", "| parameter | type | default | range | changes | meaning |",
+                                "|---|---|---|---|---|---|", *rows, ""]))
+    return "\n".join(pages)
+
+
+def _type_words(s: Setting) -> str:
+    if typing.get_origin(s.hint) is tuple:
+        return f"{len(s.default)} {typing.get_args(s.hint)[0].__name__}"
+    return str(s.hint.__name__)
+
+
+def _changes(limits: Limits) -> str:
+    if limits.fixed:
+        return "start"
+    return "any time" if limits.mutable else "unconfigured"
+
+
 def range_words(limits: Limits) -> str:
-    """Return in words what a setting may be; '' where everything of its type is allowed."""
+    """Return in words what a setting may be, and when; '' where everything of its type is allowed at any time."""
+    words = [_range(limits)] if _range(limits) else []
+    if limits.fixed:
+        words.append("given at start, never changed")
+    elif not limits.mutable:
+        words.append("changes only while the node is unconfigured")
+    return "; ".join(words)
+
+
+def _range(limits: Limits) -> str:
     words = []
     if limits.choices:
         words.append("one of " + ", ".join(choice or "''" for choice in limits.choices))
@@ -74,8 +132,6 @@ def range_words(limits: Limits) -> str:
         words.append(f"from {limits.minimum:g}")
     elif limits.maximum is not None:
         words.append(f"up to {limits.maximum:g}")
-    if not limits.mutable:
-        words.append("changes only while the node is unconfigured")
     return "; ".join(words)
 
 
@@ -87,4 +143,6 @@ def _flow(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(documented_yaml(), encoding="utf-8")
+    for name in sys.argv[1:] or ("config/inspection.yaml", "docs/parameters.md"):
+        text = documented_table() if name.endswith(".md") else documented_yaml()
+        Path(name).write_text(text, encoding="utf-8")

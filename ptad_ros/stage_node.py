@@ -8,7 +8,7 @@ import functools
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -24,13 +24,16 @@ from ptad_core.config import InspectorConfig, PartConfig, ReferenceConfig
 from ptad_core.errors import PtadError
 from ptad_core.inspector import Inspector
 from ptad_core.reference import Reference, build_reference
+from ptad_core.reference.folder import ReferenceFolder, require_confined
 from ptad_core.types import ColorImage, PoseSeed, Reason, StageTime, Verdict
 from ptad_ros.diagnostics import Counts, Health
 from ptad_ros.images import FrameError, decode_frame
 from ptad_ros.inputs import FrameInputs, Job
 from ptad_ros.join import IMAGE, JoinedFrame
 from ptad_ros.outputs import Output
-from ptad_ros.parameters import NodeConfig, NodeParameters
+from ptad_ros.parameters import NodeParameters
+from ptad_ros.parts import PartServer
+from ptad_ros.settings import NodeConfig
 from ptad_ros.worker import Worker
 
 
@@ -78,6 +81,8 @@ class StageNode(LifecycleNode):
         self._inspector: Inspector | None = None
         self._built_from: NodeConfig | None = None
         self._outputs: tuple[Output, ...] = ()
+        self._swap = threading.Lock()
+        """Held while part and settings change together."""
         self._reset_wanted = threading.Event()
         self._worker: Worker[Job] = Worker(self._work, self._work_failed)
         self._inputs = FrameInputs(self, self.stage_topics, self.wants_seed, lambda: self.config, self._worker.submit,
@@ -87,6 +92,7 @@ class StageNode(LifecycleNode):
         self._tell = self.create_timer(self.config.output.diagnostics_period_s, self._publish_diagnostics,
                                        clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.create_service(Trigger, "~/reset", self._serve_reset)
+        self._parts = PartServer(self)
 
     # --- for the stages -------------------------------------------------------------------------------------------
 
@@ -120,15 +126,59 @@ class StageNode(LifecycleNode):
         """Which reference the results stand on; '' without one."""
         return self._inspector.reference.hash if self._inspector else ""
 
+    # --- the part -------------------------------------------------------------------------------------------------
+
+    @property
+    def configured(self) -> bool:
+        """Whether a part is in use, be the node active or not."""
+        return self._node_parameters.locked
+
+    @property
+    def active(self) -> bool:
+        """Whether images are answered."""
+        return bool(self._state_machine.current_state[1] == "active")
+
+    def choose_part(self, settings: Mapping[str, Any]) -> None:
+        """Set which part will be loaded when the node is configured."""
+        self._node_parameters.adopt_part(settings)
+
+    def config_with(self, settings: Mapping[str, Any]) -> NodeConfig:
+        """Return what would hold with a part's settings."""
+        return self._node_parameters.with_part(settings)
+
+    def make_inspector(self, config: NodeConfig) -> Inspector:
+        """Load a part; this takes a while.
+
+        Raises:
+            PtadError: if it cannot be loaded.
+        """
+        require_confined(config)
+        return self._make_inspector(self._load(config.part, config.reference), config)
+
+    def take_over(self, inspector: Inspector, settings: Mapping[str, Any], config: NodeConfig) -> None:
+        """Inspect with a part that was loaded meanwhile, from the next image on."""
+        with self._swap:
+            now = self._node_parameters.adopt_part(settings)
+            self._inspector, self._built_from = inspector, now if now == config else config
+        self._tell_of_part(inspector)
+        if self.active:
+            self.publish_latched(inspector)
+
+    def _tell_of_part(self, inspector: Inspector | None) -> None:
+        for warning in inspector.reference.warnings if inspector else ("no part is set: every image is refused",):
+            self.get_logger().warning(warning)
+
     # --- lifecycle ------------------------------------------------------------------------------------------------
 
     @_told
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the reference and create the publishers."""
-        config = self.config
         try:
-            reference = self._load(config.part, config.reference) if config.part.cad else None
-            self._inspector = self._make_inspector(reference, config) if reference else None
+            part, folder = self.config.part, self.config.reference.folder
+            if folder and part.id and not part.cad:
+                self.choose_part(ReferenceFolder(folder).settings(part.id))
+            config = self.config
+            self._inspector = self.make_inspector(config) if config.part.cad else None
         except PtadError as error:
             self.get_logger().error(f"cannot load the part: {error}")
             self.health.fault(f"cannot load the part: {error}")
@@ -137,8 +187,7 @@ class StageNode(LifecycleNode):
         self._tell.timer_period_ns = round(1e9 * config.output.diagnostics_period_s)
         self._node_parameters.locked = True
         self._outputs = self.make_outputs()
-        for warning in reference.warnings if reference else ("part.cad is not set: every image will be refused",):
-            self.get_logger().warning(warning)
+        self._tell_of_part(self._inspector)
         return super().on_configure(state)
 
     @_told
@@ -186,6 +235,7 @@ class StageNode(LifecycleNode):
         self._outputs = ()
         self._inspector = None
         self._node_parameters.locked = False
+        self.choose_part({})  # its own settings hold again, as after a start
 
     def stop(self) -> None:
         """Stop to listen and to work; no effect where nothing runs."""
@@ -201,33 +251,40 @@ class StageNode(LifecycleNode):
         if not self.context.ok():
             return  # nothing can be published any more
         joined = job.joined
-        inspector = self._current_inspector()
+        inspector, config = self._current()
         if job.failure is not None:
             self._refuse(joined, *job.failure)
             return
         if inspector is None:
             self._refuse(joined, Reason.NO_REFERENCE, "no part is loaded: part.cad is not set")
             return
+        if job.seed is not None and job.part_frame != config.tf.part_frame:
+            self._refuse(joined, Reason.TF_MISSING, f"the part changed while this image waited: its nominal pose is of "
+                         f"{job.part_frame!r}, and now {config.tf.part_frame!r} is wanted")
+            return
         message = joined.parts[IMAGE]
         try:
-            image, camera = decode_frame(message, joined.info, self.config.input.rectified)
+            image, camera = decode_frame(message, joined.info, config.input.rectified,
+                                         config.input.max_megapixels)
         except FrameError as error:
             self._refuse(joined, error.reason, str(error))
             return
         self.process(inspector, Frame(message.header, image, camera, job.seed, joined.parts))
         self.health.times([StageTime("image to answer", 1e3 * (time.monotonic() - joined.since_s))])
 
-    def _current_inspector(self) -> Inspector | None:
-        """Return the inspector with what holds now: parameters may have changed, time may have jumped."""
-        config = self.config
-        if self._inspector is not None and config is not self._built_from:
-            self._inspector = self._make_inspector(self._inspector.reference, config)
-            self._built_from = config
+    def _current(self) -> tuple[Inspector | None, NodeConfig]:
+        """Return what holds now: parameters and part may have changed, time may have jumped."""
+        with self._swap:
+            config = self.config
+            if self._inspector is not None and config is not self._built_from:
+                self._inspector = self._make_inspector(self._inspector.reference, config)
+                self._built_from = config
+            inspector = self._inspector
         if self._reset_wanted.is_set():
             self._reset_wanted.clear()
-            if self._inspector is not None:
-                self._inspector.reset()
-        return self._inspector
+            if inspector is not None:
+                inspector.reset()
+        return inspector, config
 
     def _refuse(self, joined: JoinedFrame, reason: Reason, message: str) -> None:
         self.health.answered(Verdict.CANNOT_INSPECT, (reason,), message)
@@ -260,10 +317,16 @@ class StageNode(LifecycleNode):
         self._inputs.tend()
         topic = self._inputs.image_topic
         status = self.health.status(
-            self.get_fully_qualified_name(), self.part_id, self._state_machine.current_state[1], self.counts, topic,
+            self.get_fully_qualified_name(), self.part_id, self.reference_hash,
+            self._state_machine.current_state[1], self.counts, topic,
             self.count_publishers(topic), self._inputs.last_image_s)
         self._diagnostics.publish(DiagnosticArray(header=Header(stamp=self.get_clock().now().to_msg()),
                                                   status=[status]))
+
+    def destroy_node(self) -> None:
+        """Take the node down."""
+        self._parts.close()
+        super().destroy_node()
 
     def _serve_reset(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._inputs.forget()

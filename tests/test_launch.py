@@ -131,8 +131,7 @@ def test_every_argument_is_declared_described_and_used(file: Path, describe: Any
 
 def test_parameters_set_by_launch_are_declared_by_the_node(describe: Any) -> None:
     pytest.importorskip("rclpy")
-    from ptad_ros.parameters import NodeConfig
-    from ptad_ros.settings import settings
+    from ptad_ros.settings import NodeConfig, settings
 
     known = {s.name for s in settings(NodeConfig)} | {"use_sim_time"}
     items = describe(ROOT / "launch" / "inspection.launch.py")

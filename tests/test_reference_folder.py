@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import trimesh
 
+from ptad_core.config import InspectorConfig, PartConfig, ReferenceConfig, SegmentationConfig
 from ptad_core.errors import ConfigError
-from ptad_core.reference.folder import MAX_SETTINGS_BYTES, ReferenceFolder
+from ptad_core.reference.folder import MAX_SETTINGS_BYTES, ReferenceFolder, require_confined
 
 PART = "part: {cad: %s, unit: mm}\n"
 
@@ -59,7 +60,7 @@ def test_no_cad_leads_outside(folder: ReferenceFolder, cad: str, monkeypatch: py
     (outside / "parts_twin").mkdir()
     os.link(outside / "secret.stl", outside / "parts_twin" / "x.stl")
     (folder.path / "block.yaml").write_text(PART % cad.format(outside=outside))
-    with pytest.raises(ConfigError, match="expected a file inside reference.folder"):
+    with pytest.raises(ConfigError, match=r"expected a file inside reference\.folder"):
         folder.settings("block")
     (entry,) = folder.parts()
     assert "inside reference.folder" in entry.problem
@@ -110,5 +111,17 @@ def test_what_is_wrong_with_a_part_is_said(folder: ReferenceFolder, text: str, w
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="expected a folder that can be read"):
         ReferenceFolder(str(tmp_path / "gone")).parts()
-    with pytest.raises(ConfigError, match="reference.folder"):
+    with pytest.raises(ConfigError, match=r"reference\.folder"):
         ReferenceFolder(str(tmp_path / "gone")).settings("block")
+
+
+def test_a_cell_with_a_folder_takes_its_files_from_nowhere_else(folder: ReferenceFolder) -> None:
+    inside, outside = folder.path / "block.stl", folder.path.parent / "secret.stl"
+    reference = ReferenceConfig(folder=str(folder.path))
+    require_confined(InspectorConfig(PartConfig(cad=str(inside)), reference))
+    require_confined(InspectorConfig(PartConfig(cad=str(outside))))
+    for config in (InspectorConfig(PartConfig(cad=str(outside)), reference),
+                   InspectorConfig(PartConfig(cad=f"{inside}/../../secret.stl"), reference),
+                   InspectorConfig(PartConfig(), reference, SegmentationConfig(background=str(outside)))):
+        with pytest.raises(ConfigError, match="inside reference"):
+            require_confined(config)

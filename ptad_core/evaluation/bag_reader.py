@@ -18,8 +18,7 @@ from ptad_core.camera import Camera
 from ptad_core.config import CellConfig
 from ptad_core.errors import BagError, CameraError, TransformError
 from ptad_core.evaluation.messages import (
-    CorruptImageError,
-    EncodingError,
+    UnusableImageError,
     decode_camera,
     decode_image,
     feed_transforms,
@@ -49,6 +48,7 @@ class FrameOptions:
         sigma_rotation_deg: how far such a seed may be off (one sigma).
         sigma_translation_m: the same for its position.
         max_gap_s: transforms further apart than this are not interpolated between; 0 is no limit.
+        max_megapixels: larger images are refused.
     """
 
     image_topic: str = ""
@@ -60,12 +60,14 @@ class FrameOptions:
     sigma_rotation_deg: float = 5.0
     sigma_translation_m: float = 0.01
     max_gap_s: float = 1.0
+    max_megapixels: float = math.inf
 
     @classmethod
     def from_config(cls, config: CellConfig, image_topic: str = "", info_topic: str = "") -> FrameOptions:
         """Return what the nodes would do with the same configuration."""
         return cls(image_topic, info_topic, config.input.compressed, config.input.rectified, config.tf.part_frame,
-                   config.tf.required, config.pose.seed_sigma_deg, config.pose.seed_sigma_m, config.tf.max_gap_s)
+                   config.tf.required, config.pose.seed_sigma_deg, config.pose.seed_sigma_m, config.tf.max_gap_s,
+                   config.input.max_megapixels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +179,8 @@ class BagReader:
         except (TransformMissingError, TransformStaleError) as error:
             failures.append((error.reason, str(error)))
         try:
-            image = decode_image(message)
-        except (EncodingError, CorruptImageError) as error:
+            image = decode_image(message, self._options.max_megapixels)
+        except UnusableImageError as error:
             failures.append((error.reason, str(error)))
         try:
             camera = self._camera(frame_id, stamp)

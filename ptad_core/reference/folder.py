@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptad_core.config import InspectorConfig, PartConfig, TfConfig, from_dict, load_yaml
+from ptad_core.config import InspectorConfig, PartConfig, TfConfig, from_dict, load_yaml, to_dict
 from ptad_core.errors import ConfigError
 
 SECTIONS = ("part", "segmentation", "pose", "detection", "tf")
@@ -65,7 +65,7 @@ class ReferenceFolder:
         return PartEntry(part_id, str(cad), part["unit"])
 
     def settings(self, part_id: str) -> dict[str, Any]:
-        """Return a part's settings, checked, as nested plain values; ``part.id`` and ``part.cad`` are filled in.
+        """Return a part's settings, checked, as nested plain values; those of the section ``part`` are complete.
 
         Raises:
             ConfigError: if there is no such part, its settings are no good, or a file of it lies outside the folder.
@@ -88,7 +88,7 @@ class ReferenceFolder:
         if not part.cad or not part.unit:
             raise ConfigError(f"{file.name}: expected part.cad and part.unit, got {part.cad!r} and {part.unit!r}")
         cad = self.inside(part.cad, "part.cad")
-        found = {**values, "part": {**values["part"], "id": part_id, "cad": str(cad), "unit": part.unit}}
+        found = {**values, "part": {**to_dict(part), "id": part_id, "cad": str(cad)}}
         background = _section(values, "segmentation").get("background")
         if background:
             picture = str(self.inside(background, "segmentation.background"))
@@ -117,6 +117,16 @@ class ReferenceFolder:
             raise ConfigError(f"{what}: expected a file of reference.folder {self.path}, got {path!r}, "
                               "which is not there")
         return file
+
+
+def require_confined(config: InspectorConfig) -> None:
+    """Raise ConfigError where ``reference.folder`` is set and a file of the part lies outside it."""
+    if not config.reference.folder:
+        return
+    folder = ReferenceFolder(config.reference.folder)
+    for what, path in (("part.cad", config.part.cad), ("segmentation.background", config.segmentation.background)):
+        if path:
+            folder.inside(str(Path(path).expanduser().absolute()), what)
 
 
 def _section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
