@@ -21,7 +21,7 @@ class Component:
         name: unique within the assembly; the name of its group in the CAD file.
         solid: in metres, in the assembly's frame.
         on: the component that carries it, '' for what stands by itself. It moves and goes with its carrier.
-        sound: never defective itself (the body that everything else is mounted on, small screws).
+        sound: never missing, moved, broken or swapped (the body that everything else is mounted on, small screws).
     """
 
     name: str

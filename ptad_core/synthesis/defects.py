@@ -1,4 +1,4 @@
-"""The five kinds of defects, drawn with their size, and where they can be seen."""
+"""Kinds of defects, drawn with their size, and where they can be seen."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ptad_core.errors import MeshError
 from ptad_core.frames import make_transform
 from ptad_core.rendering.exact import ExactRenderer, ExactRendering
 from ptad_core.synthesis.assembly import Assembly
+from ptad_core.synthesis.bump import bump
 from ptad_core.synthesis.cut import cut
 from ptad_core.synthesis.shapes import Solid, ball, box, cylinder
 from ptad_core.types import Box, FloatArray, MaskImage
@@ -28,6 +29,12 @@ class DefectKind(StrEnum):
     ROTATIONAL = "rotational"
     BROKEN = "broken"
     SWAPPED = "swapped"
+    BULGE = "bulge"
+    DENT = "dent"
+
+
+FIVE_KINDS = (DefectKind.MISSING, DefectKind.POSITIONAL, DefectKind.ROTATIONAL, DefectKind.BROKEN, DefectKind.SWAPPED)
+"""The kinds of the paper; bulge and dent came with its authors' later pipeline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +42,11 @@ class Defect:
     """What was done to an assembly.
 
     Attributes:
-        kind: one of the five.
+        kind: what was done.
         component: the component it was done to; what that one carries went with it.
         size: how strong it is: the share of volume gone (missing and broken: of the component), the way in metres
-            (positional), the angle in degrees (rotational), the relative change of extent (swapped).
+            (positional), the angle in degrees (rotational), the relative change of extent (swapped), the height or
+            depth in metres (bulge and dent).
     """
 
     kind: DefectKind
@@ -54,12 +62,17 @@ class DefectSizes:
     turn_deg: tuple[float, float] = (20.0, 70.0)
     broken_share: tuple[float, float] = (0.3, 0.7)
     swap_scale: tuple[float, float] = (0.55, 1.5)
+    bump_radius: tuple[float, float] = (0.05, 0.13)
+    bump_height: tuple[float, float] = (0.3, 0.55)
+    """Of bulge and dent, relative to the radius."""
 
 
 def draw_defect(assembly: Assembly, kind: DefectKind, rng: np.random.Generator,
                 sizes: DefectSizes | None = None, spared: Collection[str] = ()) -> tuple[Assembly, Defect] | None:
     """Draw a component that is not ``spared`` and give it a defect; None where this draw makes no sense for it."""
     sizes = sizes or DefectSizes()
+    if kind in (DefectKind.BULGE, DefectKind.DENT):
+        return _bumped(assembly, kind, rng, sizes, spared)
     candidates = [c.name for c in assembly.components if not c.sound and c.name not in spared]
     if kind in (DefectKind.BROKEN, DefectKind.SWAPPED):  # what is carried would be left hanging in the air
         candidates = [name for name in candidates if len(assembly.carried_by(name)) == 1]
@@ -77,9 +90,7 @@ def draw_defect(assembly: Assembly, kind: DefectKind, rng: np.random.Generator,
         degrees = float(rng.uniform(*sizes.turn_deg))
         R = Rotation.from_rotvec(_turn_axis(assembly, name, rng) * np.radians(degrees)).as_matrix()
         return _moved(assembly, name, make_transform(R, solid.centre - R @ solid.centre)), Defect(kind, name, degrees)
-    if kind is DefectKind.BROKEN:
-        return _broken(assembly, name, rng, sizes)
-    return _swapped(assembly, name, rng, sizes)
+    return (_broken if kind is DefectKind.BROKEN else _swapped)(assembly, name, rng, sizes)
 
 
 def _moved(assembly: Assembly, name: str, T: FloatArray) -> Assembly:
@@ -109,7 +120,7 @@ def _broken(assembly: Assembly, name: str, rng: np.random.Generator, sizes: Defe
 
 
 def _swapped(assembly: Assembly, name: str, rng: np.random.Generator, sizes: DefectSizes,
-             ) -> tuple[Assembly, Defect]:
+             ) -> tuple[Assembly, Defect] | None:
     """Put something foreign in a component's place: another component, or a plain body, of another size."""
     solid = assembly[name].solid
     others = [c.solid for c in assembly.components if c.name != name and not c.sound]
@@ -120,6 +131,32 @@ def _swapped(assembly: Assembly, name: str, rng: np.random.Generator, sizes: Def
     foreign = foreign.scaled(scale).at(*solid.centre)
     change = float(np.abs(np.log(foreign.extent / solid.extent)).max())
     return assembly.with_solid(name, foreign), Defect(DefectKind.SWAPPED, name, change)
+
+
+def _bumped(assembly: Assembly, kind: DefectKind, rng: np.random.Generator, sizes: DefectSizes,
+            spared: Collection[str]) -> tuple[Assembly, Defect] | None:
+    """Press a component's surface out or in, away from what is mounted on it; large surfaces more often than small."""
+    candidates = [c for c in assembly.components if c.name not in spared]
+    if not candidates:
+        return None
+    extents = np.array([np.linalg.norm(c.solid.extent) for c in candidates])
+    component = candidates[int(rng.choice(len(candidates), p=extents / extents.sum()))]
+    solid = component.solid
+    a, b, c = (solid.vertices[solid.faces[:, k]] for k in range(3))
+    across = np.cross(b - a, c - a)
+    area = np.linalg.norm(across, axis=1)
+    face = int(rng.choice(len(area), p=area / area.sum()))
+    point = rng.dirichlet(np.ones(3)) @ np.stack([a[face], b[face], c[face]])
+    radius = min(float(rng.uniform(*sizes.bump_radius)) * assembly.diameter_m, 0.6 * float(solid.extent.max()))
+    height = float(rng.uniform(*sizes.bump_height)) * radius
+    for other in assembly.components:
+        if other.on == component.name:
+            low, high = other.solid.vertices.min(axis=0), other.solid.vertices.max(axis=0)
+            if np.linalg.norm(point - np.clip(point, low, high)) < 0.7 * radius:
+                return None  # it would hang in the air, or sink in
+    signed = height if kind is DefectKind.BULGE else -height
+    return (assembly.with_solid(component.name, bump(solid, point, across[face] / area[face], radius, signed)),
+            Defect(kind, component.name, height))
 
 
 def _shift_direction(assembly: Assembly, name: str, rng: np.random.Generator) -> FloatArray:

@@ -21,7 +21,7 @@ from ptad_core.frames import make_transform
 from ptad_core.rendering.exact import ExactRenderer
 from ptad_core.synthesis.assembly import Assembly, write_obj
 from ptad_core.synthesis.bag_writer import BagWriter
-from ptad_core.synthesis.defects import Defect, DefectKind, Difference, Visibility, draw_visible_defect
+from ptad_core.synthesis.defects import FIVE_KINDS, Defect, DefectKind, Difference, Visibility, draw_visible_defect
 from ptad_core.synthesis.families import FAMILIES
 from ptad_core.synthesis.scene import Appearance, Picture, Scene, draw_appearance, draw_materials
 from ptad_core.synthesis.viewpoints import around, aside_for_share, turned_aside
@@ -43,7 +43,7 @@ CLEARLY_VISIBLE = Visibility(min_pixels=300, min_outline_pixels=150, min_reach_p
 ATTEMPTS = 20
 
 EXPECTED = {INTACT: Verdict.PASS, EMPTY: Verdict.CANNOT_INSPECT, CUT: Verdict.CANNOT_INSPECT,
-            **{kind.value: Verdict.FAIL for kind in DefectKind}}
+            **{kind.value: Verdict.FAIL for kind in FIVE_KINDS}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def _draw_recording(reference: Assembly, lengths: list[int], camera: Camera, vis
         first += length
         look = replace(cell, materials=draw_materials(rng, reference))
         visit = Visit(truth, span, None if truth == EMPTY else reference, _placed(T_cell_nominal, reference, rng), look)
-        if truth in set(DefectKind):
+        if truth in FIVE_KINDS:
             views = [(camera, way[k] @ visit.T_cell_part) for k in span]
             used = {v.defect.component for v in visits if v.defect is not None}
             assembly, defect, seen = _fresh_defect(reference, DefectKind(truth), views, rng, visibility, used)

@@ -127,7 +127,7 @@ def _is_ear(points: FloatArray, ring: NDArray[np.int64], area: FloatArray, k: in
             ) -> bool:
     """Tell whether corner k can be cut off: no reflex corner lies inside, and no edge passes through its base.
 
-    An edge can do so without leaving a point inside, where it starts at a corner: holes are joined by points used twice.
+    An edge can do so without a point inside where it starts at a corner: holes are joined by points used twice.
     """
     n = len(ring)
     a, b, c = points[ring[k - 1 if k else n - 1]], points[ring[k]], points[ring[(k + 1) % n]]
