@@ -162,7 +162,8 @@ def test_what_is_carried_goes_with_its_carrier(motor: Assembly) -> None:
 
 
 @pytest.mark.parametrize(("family", "kind"), [
-    (family, kind) for i, family in enumerate(FAMILIES) for j, kind in enumerate(DefectKind) if i < 2 or (i + j) % 3 == 0])
+    (family, kind) for i, family in enumerate(FAMILIES) for j, kind in enumerate(DefectKind)
+    if i < 2 or (i + j) % 3 == 0])
 def test_kinds_on_all_families_are_seen_where_the_truth_says(family: str, kind: DefectKind) -> None:
     rng = np.random.default_rng([7, list(FAMILIES).index(family), list(DefectKind).index(kind)])
     intact = FAMILIES[family](rng)
