@@ -1,0 +1,1 @@
+"""A cell under faults, under load and over time: ``make faults``, ``make soak``, ``make bench-ros``."""
