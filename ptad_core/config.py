@@ -66,8 +66,9 @@ class ReferenceConfig:
                              mutable=False)
     views: int = setting(642, "candidate views over the whole sphere", minimum=20, maximum=5000, mutable=False)
     cache_dir: str = setting("", "where built references are kept; '' is the user's cache folder", fixed=True)
-    folder: str = setting("", "where the parts lie that may be loaded while a node runs, a settings file for each, named as the part; "
-                          "part.cad and segmentation.background must lie there too; '' is no such folder", fixed=True)
+    folder: str = setting("", "where the parts lie that may be loaded while a node runs, a settings file for each, "
+                          "named as the part; part.cad and segmentation.background must lie there too; '' is no such "
+                          "folder", fixed=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -59,19 +59,21 @@ class Inspector:
         """Build or load the reference that a configuration names."""
         return cls(build_reference(config.part, config.reference), config)
 
-    def inspect(self, image_bgr: ColorImage, camera: Camera, seed: PoseSeed | None = None) -> InspectionResult:
+    def inspect(self, image_bgr: ColorImage, camera: Camera, seed: PoseSeed | None = None,
+                begins: Callable[[str], None] = lambda _stage: None) -> InspectionResult:
         """Inspect one image.
 
         Args:
             image_bgr: (H, W, 3) uint8, as the camera gave it; lens distortion is taken out here.
             camera: intrinsics of the image.
             seed: first guess of T_camera_part, from TF.
+            begins: told each stage's name when it begins.
 
         Raises:
             ImageError: if the image is not (H, W, 3) uint8, or the seed is no rigid transform.
             CameraError: if image and camera do not have the same size.
         """
-        clock = _Clock()
+        clock = _Clock(begins)
         with clock.stage("rectify"):
             image, camera = self.rectify(image_bgr, camera)
         with clock.stage("segment"):
@@ -199,11 +201,13 @@ def cannot_inspect(reason: Reason, message: str, part_id: str, reference_hash: s
 class _Clock:
     """Wall time per stage."""
 
-    def __init__(self) -> None:
+    def __init__(self, begins: Callable[[str], None]) -> None:
+        self._begins = begins
         self._times: list[StageTime] = []
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
+        self._begins(name)
         start = time.perf_counter()
         yield
         self._times.append(StageTime(name, 1000 * (time.perf_counter() - start)))

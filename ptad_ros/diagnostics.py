@@ -60,6 +60,7 @@ class Health:
         self._failure = ""
         self._advice = ""
         self._fault = ""
+        self._trouble = ""
         self._refusing = False
         self._told = Counts(0, 0, 0)
 
@@ -104,6 +105,11 @@ class Health:
         with self._lock:
             self._fault = message
 
+    def trouble(self, message: str) -> None:
+        """Note what went wrong beside the inspection; it is shown as a warning once."""
+        with self._lock:
+            self._trouble = message
+
     def recovered(self) -> None:
         """Note that the node starts anew: what failed before is no fault any more."""
         with self._lock:
@@ -126,7 +132,7 @@ class Health:
         with self._lock:
             silent_s = time.monotonic() - last_image_s
             level, summary = next(self._findings(state, counts, image_topic, publishers, silent_s))
-            self._told = counts
+            self._told, self._trouble = counts, ""
             values = {
                 "state": state, "part": part_id, "reference": reference_hash,
                 "frames in": counts.images, "frames done": counts.done, "frames dropped": counts.dropped,
@@ -149,6 +155,8 @@ class Health:
         if silent_s > _SILENT_AFTER_S:
             why = f"{publishers} publisher(s), check the camera" if publishers else "nobody publishes it"
             yield DiagnosticStatus.WARN, f"no image on {image_topic} for {silent_s:.0f} s; {why}"
+        if self._trouble:
+            yield DiagnosticStatus.WARN, self._trouble
         if self._refusing:
             yield DiagnosticStatus.WARN, f"cannot inspect: {self._failure}"
         lost, evicted = counts.lost - self._told.lost, counts.evicted - self._told.evicted

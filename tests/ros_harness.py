@@ -80,7 +80,9 @@ class FakeInspector:
         return core.InspectionResult(verdict, reasons, message, self.reference.part_id, self.reference.hash,
                                      segmentation, alignment, None, detection, (core.StageTime("all", 1.0),))
 
-    def inspect(self, image: Any, camera: Camera, seed: core.PoseSeed | None = None) -> core.InspectionResult:
+    def inspect(self, image: Any, camera: Camera, seed: core.PoseSeed | None = None,
+                begins: Callable[[str], None] = lambda _: None) -> core.InspectionResult:
+        begins("segment")
         self.before()
         self.seeds.append(seed)
         segmentation = self.segment(image, camera, seed)

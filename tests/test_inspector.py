@@ -150,8 +150,10 @@ def shot(T: FloatArray, part: str = "intact") -> ColorImage:
     ("moved peg", Verdict.FAIL, Reason.MATERIAL_SURPLUS), ("box", Verdict.CANNOT_INSPECT, None)])
 def test_from_picture_to_verdict(inspector: Inspector, part: str, verdict: Verdict, reason: Reason | None) -> None:
     T = seen_from(bracket(), SIDE, 0.45, roll_deg=15)
-    result = inspector.inspect(shot(T, part), CAMERA)
+    told: list[str] = []
+    result = inspector.inspect(shot(T, part), CAMERA, begins=told.append)
     assert result.verdict == verdict, result.message
+    assert told == [t.stage for t in result.times]
     assert reason is None or reason in result.reasons
     if verdict != Verdict.CANNOT_INSPECT:
         assert result.pose is not None and turned_by_deg(result.pose.T_camera_part, T) < 2.0
