@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,9 +22,12 @@ import numpy as np
 
 from ptad_core.config import InspectorConfig, to_dict
 from ptad_core.errors import CalibrationError
+from ptad_core.reference.build import cache_folder
 from ptad_core.types import InspectionResult, Verdict
 
 SCHEMA = 1
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,33 @@ def fingerprint(config: InspectorConfig, weights_digest: str = "") -> str:
     return hashlib.sha256(json.dumps([values, weights_digest], sort_keys=True).encode()).hexdigest()[:16]
 
 
-def calibration_path(folder: Path, reference_hash: str) -> Path:
-    """Return where the calibration of a reference is kept beside it."""
-    return folder / f"{reference_hash}.calibration.json"
+def calibration_path(config: InspectorConfig, reference_hash: str) -> Path:
+    """Return the file that keeps the calibration: beside the reference, or where the settings say."""
+    if config.detection.calibration in ("auto", "off"):
+        return cache_folder(config.reference) / f"{reference_hash}.calibration.json"
+    return Path(config.detection.calibration).expanduser()
+
+
+def stored_calibration(config: InspectorConfig, reference_hash: str, detector: str) -> Calibration | None:
+    """Return the calibration that an inspector starts with.
+
+    One that is kept beside the reference is left aside, with a warning, where it was made by another detector; one
+    that the settings name is returned as it is, for the inspector to refuse.
+
+    Raises:
+        CalibrationError: if the file that the settings name cannot be used.
+    """
+    path = calibration_path(config, reference_hash)
+    if config.detection.calibration == "off" or (config.detection.calibration == "auto" and not path.exists()):
+        return None
+    if config.detection.calibration != "auto":
+        return Calibration.load(path)
+    try:
+        found = Calibration.load(path)
+    except CalibrationError as error:
+        logger.warning("not used: %s", error)
+        return None
+    if (found.reference_hash, found.detector) != (reference_hash, detector):
+        logger.warning("%s is not used: it was made with other settings or another network; calibrate anew", path)
+        return None
+    return found

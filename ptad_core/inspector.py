@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from ptad_core.calibration import Calibration, fingerprint
+from ptad_core.calibration import Calibration, fingerprint, stored_calibration
 from ptad_core.camera import Camera
 from ptad_core.config import InspectorConfig
-from ptad_core.detection import detect
+from ptad_core.detection import THRESHOLD, detect, load_judge
 from ptad_core.errors import CalibrationError, ImageError
 from ptad_core.frames import is_rigid
 from ptad_core.pose import align
@@ -52,7 +52,9 @@ class Inspector:
         self._background = (Background.load(config.segmentation.background)
                             if config.segmentation.background else None)
         self._track: PoseSeed | None = None
+        self._judge = load_judge(config.detection.network)
         self._calibration: Calibration | None = None
+        self.use_calibration(stored_calibration(config, reference.hash, self.detector))
 
     @classmethod
     def from_config(cls, config: InspectorConfig) -> Inspector:
@@ -96,7 +98,7 @@ class Inspector:
     @property
     def detector(self) -> str:
         """Fingerprint of all that the scores depend on; a calibration holds for one detector only."""
-        return fingerprint(self.config)
+        return fingerprint(self.config, "" if self._judge is None else self._judge.digest)
 
     @property
     def calibration(self) -> Calibration | None:
@@ -181,10 +183,12 @@ class Inspector:
         return look(self.reference.gaussians, camera, pose.T_camera_part, seen)
 
     def _detect(self, image: ColorImage, segmentation: Segmentation, view: View | None) -> Detection:
-        found = detect(image, segmentation, view, self.reference.diameter_m, self.config.detection)
+        threshold = THRESHOLD if self._calibration is None else self._calibration.threshold
+        found = detect(image, segmentation, view, self.reference.diameter_m, self.config.detection, self._judge,
+                       threshold)
         if self._calibration is None or found.reasons:
             return found
-        return replace(found, threshold=self._calibration.threshold, p_value=self._calibration.p_value(found.score))
+        return replace(found, p_value=self._calibration.p_value(found.score))
 
     def _seeds(self, seed: PoseSeed | None) -> tuple[PoseSeed, ...]:
         """First guesses, best first: TF says where this part is now, the track where it was."""

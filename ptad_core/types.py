@@ -210,6 +210,23 @@ class AnomalyRegion:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a detection's score was made of.
+
+    Attributes:
+        geometric_score: deviation of the worst measured region relative to the tolerance; 0 where there is none.
+        outline_pct: largest deviation of the outline, in percent of the diameter.
+        edges_pct: largest displacement of an edge likewise.
+        network_logit: the network's opinion, NaN where there is no network.
+    """
+
+    geometric_score: float
+    outline_pct: float
+    edges_pct: float
+    network_logit: float = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
 class Detection:
     """What the detector says of an aligned image.
 
@@ -221,6 +238,7 @@ class Detection:
         reasons: why no verdict may be given; empty where one may.
         message: the reasons in words, for the operator.
         p_value: the share of good parts, 0..1, that score at least as high; NaN without a calibration.
+        evidence: what the score was made of; None where it is not known, as from a message.
     """
 
     anomaly_map: FloatImage
@@ -230,6 +248,7 @@ class Detection:
     reasons: tuple[Reason, ...] = ()
     message: str = ""
     p_value: float = float("nan")
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

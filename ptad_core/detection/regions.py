@@ -40,15 +40,16 @@ def find_regions(relative: FloatImage, size_mm: FloatImage, kind: RegionKind, vi
         inside[y:y + h, x:x + w] = labels[y:y + h, x:x + w] == label
         if relative[inside].max() <= 1.0 or thickness[inside].max() < min_radius_px:
             continue
-        region = _region(inside, relative, size_mm, kind, view, surface)
+        region = region_of(inside, relative, size_mm, kind, view, surface)
         pixel_mm2 = (np.nanmean(view.rendering.depth.reshape(-1)[surface[inside]]) * 1000 / view.camera.fx) ** 2
         if region.area_px >= min_area_px and inside.sum() * pixel_mm2 >= min_area_mm2:
             found.append(region)
     return found
 
 
-def _region(inside: MaskImage, relative: FloatImage, size_mm: FloatImage, kind: RegionKind, view: View,
-            surface: NDArray[np.int64]) -> AnomalyRegion:
+def region_of(inside: MaskImage, relative: FloatImage, size_mm: FloatImage, kind: RegionKind, view: View,
+              surface: NDArray[np.int64]) -> AnomalyRegion:
+    """Return the region that consists of the pixels ``inside`` (H, W); the rest as in :func:`find_regions`."""
     rows, cols = np.nonzero(inside)
     camera = view.camera
     at = surface[inside]

@@ -6,7 +6,6 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -100,8 +99,3 @@ def digest_of(path: Path) -> str:
 def parameters_in(network: nn.Module) -> int:
     """Return how many numbers are trained."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
-
-
-def use_threads(count: int) -> None:
-    """Let torch compute with so many threads."""
-    torch.set_num_threads(count)

@@ -1,0 +1,84 @@
+"""A network's map -> where it lies in the image, and its regions on the part."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from ptad_core.detection.geometry import Geometry
+from ptad_core.detection.network.inputs import encode, network_window
+from ptad_core.detection.regions import region_of
+from ptad_core.filters import distance_to
+from ptad_core.rendering.view import View
+from ptad_core.types import AnomalyRegion, Box, ColorImage, FloatImage, MaskImage, RegionKind
+
+if TYPE_CHECKING:  # needs torch, which an inspection by geometry alone does without
+    from ptad_core.detection.network.judge import Judge, Opinion
+
+BOTH_WAYS = 0.25
+"""A region where at least this share is missing and at least this share surplus is a portion that moved."""
+SAME_PLACE = 0.5
+"""Share of the smaller box that two regions have in common where they are one."""
+FAINT = 0.5
+"""Where no cell reaches the limit, those above this share of the strongest one make the region."""
+
+
+def ask(judge: Judge, image_bgr: ColorImage, mask: MaskImage, view: View, diameter_m: float) -> Opinion:
+    """Show a rectified (H, W, 3) image with its (H, W) object mask and the aligned reference to a network."""
+    window = network_window(view.window, judge.size_px)
+    # The nearest pixel and not a blend: between depths, normals or a depth and none there is no surface.
+    at = ((np.arange(window.size) + 0.5) * view.window.size / window.size).astype(np.int64)
+    take = np.ix_(at, at)
+    shown = view.rendering
+    return judge(encode(image_bgr, mask, shown.mask[take], shown.depth[take], shown.normals[take], window, diameter_m))
+
+
+def learned_regions(opinion: Opinion, cell_limit: float, odds: float, view: View, geometry: Geometry,
+                    ) -> tuple[FloatImage, list[AnomalyRegion]]:
+    """Return the (S, S) map relative to its limit, and the regions in it, unsorted.
+
+    Args:
+        opinion: of the network.
+        cell_limit: probability from which on a cell belongs to a region.
+        odds: that the part is defective; the strongest region's score.
+        view: the window.
+        geometry: measured in it.
+    """
+    size = (view.window.size, view.window.size)
+    missing, surplus = (cv2.resize(m, size, interpolation=cv2.INTER_LINEAR) for m in (opinion.missing, opinion.surplus))
+    either = np.asarray(np.maximum(missing, surplus), np.float32)
+    peak = float(either.max())
+    count, labels = cv2.connectedComponents((either >= min(cell_limit, FAINT * peak)).astype(np.uint8), connectivity=8)
+    found = []
+    for label in range(1, count):
+        inside = labels == label
+        weights = float(missing[inside].sum()), float(surplus[inside].sum())
+        kind = RegionKind.MISSING if weights[0] >= weights[1] else RegionKind.SURPLUS
+        if min(weights) >= BOTH_WAYS * sum(weights):
+            kind = RegionKind.DISPLACED
+        thickness = 2 * distance_to(~inside) * geometry.deviation.mm_per_px
+        relative = either * np.float32(odds / max(peak, 1e-6))
+        found.append(region_of(inside, relative, thickness, kind, view, geometry.deviation.surface))
+    return either * np.float32(min(odds, 1.0) / cell_limit), found
+
+
+def merged(measured: list[AnomalyRegion], learned: list[AnomalyRegion]) -> list[AnomalyRegion]:
+    """Return all regions, one for each place: the measured one, its score the larger of the two."""
+    out = list(measured)
+    for region in learned:
+        same = [k for k, other in enumerate(measured) if _overlap(region.box_px, other.box_px) >= SAME_PLACE]
+        for k in same:
+            out[k] = replace(out[k], score=max(out[k].score, region.score))
+        if not same:
+            out.append(region)
+    return out
+
+
+def _overlap(a: Box, b: Box) -> float:
+    """Share of the smaller box that lies in the other one."""
+    width = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
+    height = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
+    return max(width, 0) * max(height, 0) / min(a.area, b.area)

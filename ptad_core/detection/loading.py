@@ -1,0 +1,37 @@
+"""The network that a configuration names, loaded when an inspector is made; torch is not imported before."""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ptad_core.errors import DependencyError
+
+if TYPE_CHECKING:
+    from ptad_core.detection.network.judge import Judge
+
+PACKAGED = Path(__file__).resolve().parent / "weights" / "comparer.safetensors"
+
+logger = logging.getLogger(__name__)
+
+
+@cache
+def load_judge(network: str) -> Judge | None:
+    """Return the network named by ``detection.network``; None where it is off, or where ``auto`` finds no torch.
+
+    Raises:
+        NetworkError: if the weights are not usable.
+        DependencyError: if weights are named and torch or safetensors is not installed.
+    """
+    if network == "off" or (network == "auto" and not PACKAGED.exists()):
+        return None
+    try:
+        from ptad_core.detection.network.judge import Judge
+    except ImportError as error:
+        if network == "auto":
+            logger.warning("no detection network, geometry alone decides: %s; see requirements-learning.txt", error)
+            return None
+        raise DependencyError(f"detection.network: expected torch and safetensors to be installed: {error}") from error
+    return Judge(PACKAGED if network == "auto" else Path(network).expanduser())
