@@ -49,6 +49,7 @@ setup(
             "inspection_node = ptad_ros.inspection_node:main",
             "player = ptad_ros.player:main",
             "recorder = ptad_ros.recorder:main",
+            "re_look = ptad_ros.examples.re_look:main",
             "ptad = ptad_core.cli:main",
         ],
     },

@@ -63,7 +63,7 @@ def test_colcon_installs_the_root_package(tmp_path):
     assert (prefix / "share" / "ament_index" / "resource_index" / "packages" / "ptad_ros").is_file()
     executables = {p.name: p for p in (prefix / "lib" / "ptad_ros").iterdir()}
     assert executables.keys() == {"segmentation_node", "alignment_node", "detection_node", "inspection_node", "player",
-                                  "recorder", "ptad"}
+                                  "recorder", "re_look", "ptad"}
     for path in executables.values():
         assert path.read_text().startswith("#!/usr/bin/env python3\n"), "a virtual environment must be honoured"
 
@@ -71,7 +71,7 @@ def test_colcon_installs_the_root_package(tmp_path):
 def test_executables_lead_to_functions():
     text = (ROOT / "setup.py").read_text()
     targets = re.findall(r'"\w+ = ([\w.]+):(\w+)"', text)
-    assert len(targets) == 7
+    assert len(targets) == 8
     for module, function in targets:
         file = ROOT / module.replace(".", "/")
         file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")

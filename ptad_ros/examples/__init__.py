@@ -1,0 +1,1 @@
+"""Nodes on the robot's side, to start from."""
