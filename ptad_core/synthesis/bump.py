@@ -27,25 +27,24 @@ def refined(solid: Solid, point: FloatArray, radius: float, edge: float) -> Soli
     vertices, faces = solid.vertices, solid.faces
     while True:
         corners = vertices[faces]
-        middle = corners.mean(axis=1)
-        size = np.linalg.norm(corners - middle[:, None], axis=2).max(axis=1)
-        near = np.linalg.norm(middle - point, axis=1) < size + radius
-        long = np.linalg.norm(np.roll(corners, -1, axis=1) - corners, axis=2) > edge
-        if not (near[:, None] & long).any():
+        low, high = corners.min(axis=1), corners.max(axis=1)
+        near = np.flatnonzero((np.maximum(np.maximum(low - point, point - high), 0) ** 2).sum(axis=1) < radius ** 2)
+        long = np.zeros(faces.shape, bool)
+        long[near] = np.linalg.norm(np.roll(corners[near], -1, axis=1) - corners[near], axis=2) > edge
+        if not long.any():
             return Solid(vertices, faces)
-        vertices, faces = _halved(vertices, faces, near[:, None] & long)
+        vertices, faces = _halved(vertices, faces, long)
 
 
 def _halved(vertices: FloatArray, faces: NDArray[np.int64], wanted: NDArray[np.bool_],
             ) -> tuple[FloatArray, NDArray[np.int64]]:
     """Halve the edges (m, 3) that faces want halved, in both faces of each; edge k runs from corner k to the next."""
-    ends = np.sort(np.stack([faces, np.roll(faces, -1, axis=1)], axis=-1), axis=-1).reshape(-1, 2)
-    unique, index = np.unique(ends, axis=0, return_inverse=True)
-    halved = np.zeros(len(unique), bool)
-    halved[index.reshape(-1)[wanted.ravel()]] = True
-    number = np.where(halved, len(vertices) + np.cumsum(halved) - 1, -1)
-    middle = number[index.reshape(faces.shape)]
-    made = vertices[unique[halved]].mean(axis=1)
+    after = np.roll(faces, -1, axis=1)
+    edge = np.minimum(faces, after) * len(vertices) + np.maximum(faces, after)
+    halved = np.unique(edge[wanted])
+    place = np.minimum(np.searchsorted(halved, edge), len(halved) - 1)
+    middle = np.where(halved[place] == edge, len(vertices) + place, -1)
+    made = 0.5 * (vertices[halved // len(vertices)] + vertices[halved % len(vertices)])
     count = (middle >= 0).sum(axis=1)
     # turn each face until a lone halved edge, or the edge after a lone whole one, comes first
     turn = np.where(count == 2, (np.argmin(middle >= 0, axis=1) + 1) % 3, np.argmax(middle >= 0, axis=1))

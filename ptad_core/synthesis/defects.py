@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from ptad_core.camera import Camera
@@ -62,17 +63,22 @@ class DefectSizes:
     turn_deg: tuple[float, float] = (20.0, 70.0)
     broken_share: tuple[float, float] = (0.3, 0.7)
     swap_scale: tuple[float, float] = (0.55, 1.5)
-    bump_radius: tuple[float, float] = (0.05, 0.13)
-    bump_height: tuple[float, float] = (0.3, 0.55)
+    bump_radius: tuple[float, float] = (0.06, 0.15)
+    bump_height: tuple[float, float] = (0.35, 0.6)
     """Of bulge and dent, relative to the radius."""
 
 
 def draw_defect(assembly: Assembly, kind: DefectKind, rng: np.random.Generator,
-                sizes: DefectSizes | None = None, spared: Collection[str] = ()) -> tuple[Assembly, Defect] | None:
-    """Draw a component that is not ``spared`` and give it a defect; None where this draw makes no sense for it."""
+                sizes: DefectSizes | None = None, spared: Collection[str] = (),
+                seen: NDArray[np.int32] | None = None) -> tuple[Assembly, Defect] | None:
+    """Draw a component that is not ``spared`` and give it a defect; None where this draw makes no sense for it.
+
+    A bulge or a dent is put on one of the faces of ``assembly.solid`` that are in ``seen``, more often on those that
+    are there often; on any, where nothing is said.
+    """
     sizes = sizes or DefectSizes()
     if kind in (DefectKind.BULGE, DefectKind.DENT):
-        return _bumped(assembly, kind, rng, sizes, spared)
+        return _bumped(assembly, kind, rng, sizes, spared, seen)
     candidates = [c.name for c in assembly.components if not c.sound and c.name not in spared]
     if kind in (DefectKind.BROKEN, DefectKind.SWAPPED):  # what is carried would be left hanging in the air
         candidates = [name for name in candidates if len(assembly.carried_by(name)) == 1]
@@ -134,19 +140,21 @@ def _swapped(assembly: Assembly, name: str, rng: np.random.Generator, sizes: Def
 
 
 def _bumped(assembly: Assembly, kind: DefectKind, rng: np.random.Generator, sizes: DefectSizes,
-            spared: Collection[str]) -> tuple[Assembly, Defect] | None:
-    """Press a component's surface out or in, away from what is mounted on it; large surfaces more often than small."""
-    candidates = [c for c in assembly.components if c.name not in spared]
-    if not candidates:
+            spared: Collection[str], seen: NDArray[np.int32] | None) -> tuple[Assembly, Defect] | None:
+    """Press a component's surface out or in, away from what is mounted on it."""
+    if seen is None or len(seen) == 0:
+        seen = np.arange(len(assembly.component_of_face), dtype=np.int32)
+    face = int(seen[int(rng.integers(len(seen)))])
+    component = assembly.components[int(assembly.component_of_face[face])]
+    if component.name in spared:
         return None
-    extents = np.array([np.linalg.norm(c.solid.extent) for c in candidates])
-    component = candidates[int(rng.choice(len(candidates), p=extents / extents.sum()))]
     solid = component.solid
-    a, b, c = (solid.vertices[solid.faces[:, k]] for k in range(3))
-    across = np.cross(b - a, c - a)
-    area = np.linalg.norm(across, axis=1)
-    face = int(rng.choice(len(area), p=area / area.sum()))
-    point = rng.dirichlet(np.ones(3)) @ np.stack([a[face], b[face], c[face]])
+    corners = assembly.solid.vertices[assembly.solid.faces[face]]
+    normal = np.cross(corners[1] - corners[0], corners[2] - corners[0])
+    if not normal.any():
+        return None
+    normal /= np.linalg.norm(normal)
+    point = rng.dirichlet(np.ones(3)) @ corners
     radius = min(float(rng.uniform(*sizes.bump_radius)) * assembly.diameter_m, 0.6 * float(solid.extent.max()))
     height = float(rng.uniform(*sizes.bump_height)) * radius
     for other in assembly.components:
@@ -155,7 +163,7 @@ def _bumped(assembly: Assembly, kind: DefectKind, rng: np.random.Generator, size
             if np.linalg.norm(point - np.clip(point, low, high)) < 0.7 * radius:
                 return None  # it would hang in the air, or sink in
     signed = height if kind is DefectKind.BULGE else -height
-    return (assembly.with_solid(component.name, bump(solid, point, across[face] / area[face], radius, signed)),
+    return (assembly.with_solid(component.name, bump(solid, point, normal, radius, signed)),
             Defect(kind, component.name, height))
 
 
@@ -263,11 +271,17 @@ def draw_visible_defect(assembly: Assembly, kind: DefectKind, views: list[tuple[
     step = visibility.depth_step * assembly.diameter_m
     floor = float(assembly.solid.vertices[:, 2].min()) - 0.002 * assembly.diameter_m
     intact = list(_renderings(assembly.solid, views))
+    in_view = [rendering.face_id[rendering.mask] for rendering in intact]
+    shown = [{assembly.components[k].name for k in np.unique(assembly.component_of_face[ids])} for ids in in_view]
     for _ in range(tries):
-        drawn = draw_defect(assembly, kind, rng, sizes, spared)
+        drawn = draw_defect(assembly, kind, rng, sizes, spared, in_view[0])
         if drawn is None:
             continue
         variant, defect = drawn
+        if kind in (DefectKind.MISSING, DefectKind.BROKEN):  # what is hidden can be lost unseen: no need to look
+            lost = assembly.carried_by(defect.component)
+            if any(lost.isdisjoint(names) for names in shown):
+                continue
         if variant.solid.vertices[:, 2].min() < floor:
             continue  # it would stick through the table
         seen = []
