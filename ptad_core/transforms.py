@@ -43,6 +43,10 @@ class TransformStaleError(TransformError):
         self.ahead_s = ahead_s
 
 
+class TransformGapError(TransformStaleError):
+    """The stamp lies between two samples that are too far apart in time."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Sample:
     parent: str
@@ -134,6 +138,18 @@ class TransformBuffer:
             f"no transform connects {target!r} and {source!r}: the first hangs below {list(T_above_target)[-1]!r}, "
             f"the second below {list(T_above_source)[-1]!r}")
 
+    def require_no_gap(self, target: str, source: str, stamp_ns: int) -> None:
+        """Raise TransformStaleError where the stamp lies in a gap of a link that connects two frames.
+
+        Says nothing of what else may be wrong, be it that a link is missing: this is for who looks up elsewhere.
+        """
+        try:
+            self.lookup(target, source, stamp_ns)
+        except TransformGapError:
+            raise
+        except TransformError:
+            return
+
     def _climb(self, frame: str, stamp_ns: int) -> tuple[dict[str, FloatArray], TransformStaleError | None]:
         """Return T_ancestor_frame of the frame and all its ancestors, nearest first, and what stopped the climb."""
         above: dict[str, FloatArray] = {frame: np.eye(4)}
@@ -188,7 +204,7 @@ def _at(history: _History, child: str, stamp_ns: int, max_gap_s: float) -> _Samp
     before, after = samples[i - 1], samples[i]
     gap_s = (stamps[i] - stamps[i - 1]) / _NS
     if gap_s > max_gap_s:
-        raise TransformStaleError(
+        raise TransformGapError(
             f"transform {before.parent} -> {child}: the stamp asked for lies in a gap of {gap_s:.3f} s without "
             f"transforms, longer than {max_gap_s:g} s", (stamp_ns - stamps[i]) / _NS)
     if before.parent != after.parent:

@@ -56,15 +56,20 @@ class OwnTransforms:
 
 
 class Tf2Transforms:
-    """Transforms kept by tf2, which knows no largest gap."""
+    """Transforms kept by tf2. It knows no largest gap, and is silent on some damaged ones: ours watches over that."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_gap_s: float) -> None:
         self._buffer = tf2_ros.Buffer()
+        self._ours = TransformBuffer(max_gap_s=max_gap_s)
 
     def feed(self, message: Any, static: bool) -> list[str]:
         refused = []
         take = self._buffer.set_transform_static if static else self._buffer.set_transform
         for item in message.transforms:
+            problems = feed_transforms(self._ours, TFMessage(transforms=[item]), static)
+            if problems:
+                refused += problems
+                continue
             try:
                 take(item, "ptad")
             except (tf2_ros.TransformException, ValueError) as error:
@@ -72,6 +77,7 @@ class Tf2Transforms:
         return refused
 
     def lookup(self, target: str, source: str, at_ns: int) -> FloatArray:
+        self._ours.require_no_gap(target, source, at_ns)
         try:
             found = self._buffer.lookup_transform(target, source, Time(nanoseconds=at_ns))
         except tf2_ros.ExtrapolationException as error:
@@ -84,6 +90,7 @@ class Tf2Transforms:
 
     def clear(self) -> None:
         self._buffer.clear()
+        self._ours.clear()
 
 
 class TransformListener:
@@ -99,7 +106,7 @@ class TransformListener:
 
     def __init__(self, node: Node, watch: JumpWatch, changed: Callable[[], None],
                  jumped: Callable[[str], None], max_gap_s: float) -> None:
-        self.buffer: Transforms = Tf2Transforms() if tf2_ros is not None else OwnTransforms(max_gap_s)
+        self.buffer: Transforms = (OwnTransforms if tf2_ros is None else Tf2Transforms)(max_gap_s)
         self._node, self._watch, self._changed, self._jumped = node, watch, changed, jumped
         self._subscriptions = [
             node.create_subscription(TFMessage, "/tf", self._hear, TF_QOS),
