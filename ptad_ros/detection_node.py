@@ -10,6 +10,7 @@ from sensor_msgs.msg import Image
 
 from ptad_core.inspector import Inspector, cannot_inspect
 from ptad_core.types import Reason, StageTime
+from ptad_ros.calibrate_server import CalibrateServer
 from ptad_ros.diagnostics import timed
 from ptad_ros.join import IMAGE, JoinedFrame
 from ptad_ros.messages import alignment_of, segmentation_of
@@ -26,6 +27,7 @@ class DetectionNode(StageNode):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("detection", **kwargs)
+        self._calibration = CalibrateServer(self)
 
     def make_outputs(self) -> tuple[Output, ...]:
         self._result = ResultOutput(self)
@@ -47,10 +49,17 @@ class DetectionNode(StageNode):
                          times=tuple(times))
         self._result.publish(frame.header, result, frame.image, frame.camera, self.config.output.overlay)
         self.health.result(result)
+        self._calibration.inspected(inspector, result)
 
     def refuse(self, joined: JoinedFrame, reason: Reason, message: str) -> None:
         result = cannot_inspect(reason, message, self.part_id, self.reference_hash)
         self._result.publish(joined.parts[IMAGE].header, result)
+        self._calibration.refused()
+
+    def stop(self) -> None:
+        """Stop to listen and to work, and answer who waits."""
+        super().stop()
+        self._calibration.stopped()
 
 
 def main() -> None:

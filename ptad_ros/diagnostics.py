@@ -115,14 +115,15 @@ class Health:
         with self._lock:
             self._fault = ""
 
-    def status(self, name: str, part_id: str, reference_hash: str, state: str, counts: Counts, image_topic: str,
-               publishers: int, last_image_s: float) -> DiagnosticStatus:
+    def status(self, name: str, part_id: str, reference_hash: str, calibration: str, state: str, counts: Counts,
+               image_topic: str, publishers: int, last_image_s: float) -> DiagnosticStatus:
         """Return the state of things as a diagnostics message.
 
         Args:
             name: of the node.
             part_id: what is inspected.
             reference_hash: of the reference that it is held against.
+            calibration: what verdicts are held against, in words.
             state: lifecycle state.
             counts: of images.
             image_topic: where images are expected.
@@ -134,7 +135,7 @@ class Health:
             level, summary = next(self._findings(state, counts, image_topic, publishers, silent_s))
             self._told, self._trouble = counts, ""
             values = {
-                "state": state, "part": part_id, "reference": reference_hash,
+                "state": state, "part": part_id, "reference": reference_hash, "calibration": calibration,
                 "frames in": counts.images, "frames done": counts.done, "frames dropped": counts.dropped,
                 "frames waiting": counts.waiting, "frames lost": counts.lost,
                 "frames given up while they waited": counts.evicted,

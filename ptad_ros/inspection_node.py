@@ -7,6 +7,7 @@ from typing import Any
 from ptad_core.evaluation.messages import stamp_ns
 from ptad_core.inspector import Inspector, cannot_inspect
 from ptad_core.types import InspectionResult, Reason
+from ptad_ros.calibrate_server import CalibrateServer
 from ptad_ros.inspect_server import InspectServer
 from ptad_ros.join import IMAGE, JoinedFrame
 from ptad_ros.outputs import MarkerOutput, MaskOutput, Output, PoseOutput, ResultOutput
@@ -22,6 +23,7 @@ class InspectionNode(StageNode):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("inspection", **kwargs)
+        self._calibration = CalibrateServer(self)
         self._goals = InspectServer(self, self._parts, self._inputs)
 
     def make_outputs(self) -> tuple[Output, ...]:
@@ -44,16 +46,19 @@ class InspectionNode(StageNode):
             self._pose.publish_depth(frame.header, result.rendering, frame.camera)
         self._result.publish(frame.header, result, frame.image, frame.camera, self.config.output.overlay)
         self.health.result(result)
+        self._calibration.inspected(inspector, result)
         self._goals.inspected(stamp, frame, result)
 
     def refuse(self, joined: JoinedFrame, reason: Reason, message: str) -> None:
         result: InspectionResult = cannot_inspect(reason, message, self.part_id, self.reference_hash)
         self._result.publish(joined.parts[IMAGE].header, result)
+        self._calibration.refused()
         self._goals.refused(joined.stamp_ns, result)
 
     def stop(self) -> None:
-        """Stop to listen and to work, and answer the goals that wait."""
+        """Stop to listen and to work, and answer who waits."""
         super().stop()
+        self._calibration.stopped()
         self._goals.stopped()
 
     def destroy_node(self) -> None:

@@ -317,11 +317,17 @@ class StageNode(LifecycleNode):
         self._inputs.tend()
         topic = self._inputs.image_topic
         status = self.health.status(
-            self.get_fully_qualified_name(), self.part_id, self.reference_hash,
+            self.get_fully_qualified_name(), self.part_id, self.reference_hash, self._calibration_words(),
             self._state_machine.current_state[1], self.counts, topic,
             self.count_publishers(topic), self._inputs.last_image_s)
         self._diagnostics.publish(DiagnosticArray(header=Header(stamp=self.get_clock().now().to_msg()),
                                                   status=[status]))
+
+    def _calibration_words(self) -> str:
+        calibration = self._inspector.calibration if self._inspector else None
+        return "none: the tolerance alone decides" if calibration is None else (
+            f"{len(calibration.scores)} images of good parts: above a score of {calibration.threshold:.4g} fails at "
+            f"most {100 * calibration.false_reject_rate:g} % of them")
 
     def destroy_node(self) -> None:
         """Take the node down."""

@@ -43,6 +43,11 @@ class FakeInspector:
         self.resets = 0
         self.seeds: list[core.PoseSeed | None] = []
         self.before: Callable[[], None] = lambda: None
+        self.detector = f"tolerance {config.detection.tolerance_mm}"
+        self.calibration: Any = None
+
+    def use_calibration(self, calibration: Any) -> None:
+        self.calibration = calibration
 
     def reset(self) -> None:
         self.resets += 1
@@ -66,7 +71,8 @@ class FakeInspector:
         missing = 1600 - int(segmentation.mask.sum())
         regions = (core.AnomalyRegion(core.Box(60, 40, 9, 9), core.RegionKind.MISSING, 2.0, 5.0, missing, np.zeros(3),
                                       np.ones(3), np.array([0.0, 0.0, 1.0])),) if missing else ()
-        return core.Detection(np.zeros(image.shape[:2], np.float32), 2.0 if missing else 0.0, 1.0, regions)
+        score = missing / 350  # a square of 30 instead of 40 is out of tolerance by as much again
+        return core.Detection(np.zeros(image.shape[:2], np.float32), score, 1.0, regions)
 
     def decide(self, segmentation: Any, alignment: Any, detection: Any) -> core.InspectionResult:
         stopped = segmentation.reasons or (alignment.reasons if alignment else ())
@@ -110,8 +116,8 @@ def picture(square: int = 40) -> np.ndarray:
 class Cameraman(Node):
     """Publishes what a camera and its robot publish, and keeps what the cell answers."""
 
-    def __init__(self, context: Context) -> None:
-        super().__init__("cameraman", context=context)
+    def __init__(self, context: Context, namespace: str = "") -> None:
+        super().__init__("cameraman", context=context, namespace=namespace)
         self.image = self.create_publisher(Image, "image_raw", BEST_EFFORT)
         self.compressed = self.create_publisher(CompressedImage, "image_raw/compressed", BEST_EFFORT)
         self.info = self.create_publisher(CameraInfo, "camera_info", BEST_EFFORT)

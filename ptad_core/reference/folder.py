@@ -17,6 +17,9 @@ from ptad_core.errors import ConfigError
 
 SECTIONS = ("part", "segmentation", "pose", "detection", "tf")
 """What may differ from part to part; the rest belongs to the cell."""
+FILES = (("segmentation", "background"), ("detection", "network"), ("detection", "calibration"))
+"""Settings that name a file, besides the CAD."""
+NO_FILE = ("", "auto", "off")
 MAX_SETTINGS_BYTES = 256 * 1024
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -89,10 +92,10 @@ class ReferenceFolder:
             raise ConfigError(f"{file.name}: expected part.cad and part.unit, got {part.cad!r} and {part.unit!r}")
         cad = self.inside(part.cad, "part.cad")
         found = {**values, "part": {**to_dict(part), "id": part_id, "cad": str(cad)}}
-        background = _section(values, "segmentation").get("background")
-        if background:
-            picture = str(self.inside(background, "segmentation.background"))
-            found["segmentation"] = {**values["segmentation"], "background": picture}
+        for section, name in FILES:
+            path = _section(values, section).get(name)
+            if path not in (None, *NO_FILE):
+                found[section] = {**found[section], name: str(self.inside(path, f"{section}.{name}"))}
         return found
 
     def inside(self, path: str, what: str) -> Path:
@@ -124,9 +127,10 @@ def require_confined(config: InspectorConfig) -> None:
     if not config.reference.folder:
         return
     folder = ReferenceFolder(config.reference.folder)
-    for what, path in (("part.cad", config.part.cad), ("segmentation.background", config.segmentation.background)):
-        if path:
-            folder.inside(str(Path(path).expanduser().absolute()), what)
+    for section, name in (("part", "cad"), *FILES):
+        path = getattr(getattr(config, section), name)
+        if path not in NO_FILE:
+            folder.inside(str(Path(path).expanduser().absolute()), f"{section}.{name}")
 
 
 def _section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
