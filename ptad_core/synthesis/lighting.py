@@ -50,6 +50,33 @@ def draw_lighting(rng: np.random.Generator) -> Lighting:
     return Lighting((key, fill), room * np.array([0.98, 1.0, 1.03]), room * rng.uniform(0.40, 0.55) * tint)
 
 
+def draw_room_light(rng: np.random.Generator) -> Lighting:
+    """Draw one to three lamps from the sides and above, of any colour and size, in a lighter or darker room."""
+    lamps = [Light(_direction(rng.uniform(0, 2 * np.pi), rng.uniform(32, 70)), _tint(rng, 0.15) * rng.uniform(0.2, 1.0),
+                   float(rng.uniform(0.02, 0.22))) for _ in range(int(rng.integers(1, 4)))]
+    room = rng.uniform(0.08, 0.6)
+    return Lighting(tuple(lamps), room * _tint(rng, 0.1), room * rng.uniform(0.1, 0.9) * _tint(rng, 0.15))
+
+
+def draw_raking_light(rng: np.random.Generator) -> Lighting:
+    """Draw what :func:`draw_room_light` never does: a lamp low at one side, one straight above, or a ring of them."""
+    style, azimuth = int(rng.integers(3)), rng.uniform(0, 2 * np.pi)
+    if style == 0:
+        lamps = [Light(_direction(azimuth, rng.uniform(12, 26)), _tint(rng, 0.2) * rng.uniform(0.6, 1.1), 0.03)]
+    elif style == 1:
+        lamps = [Light(_direction(azimuth, rng.uniform(78, 89)), _tint(rng, 0.1) * rng.uniform(0.5, 1.0),
+                       float(rng.uniform(0.25, 0.4)))]
+    else:
+        lamps = [Light(_direction(azimuth + turn, 28.0), _tint(rng, 0.05) * rng.uniform(0.15, 0.4), 0.1)
+                 for turn in (0.0, np.pi / 2, np.pi, 3 * np.pi / 2)]
+    room = rng.uniform(0.12, 0.5)
+    return Lighting(tuple(lamps), room * _tint(rng, 0.1), room * rng.uniform(0.1, 0.9) * _tint(rng, 0.15))
+
+
+def _tint(rng: np.random.Generator, strength: float) -> FloatArray:
+    return 1 + rng.uniform(-strength, strength, 3)
+
+
 def _direction(azimuth: float, elevation_deg: float) -> FloatArray:
     e = np.radians(elevation_deg)
     return np.array([np.cos(e) * np.cos(azimuth), np.cos(e) * np.sin(azimuth), np.sin(e)])

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import numpy as np
 
 from ptad_core.camera import Camera
 from ptad_core.errors import MeshError
-from ptad_core.frames import make_transform
+from ptad_core.frames import make_transform, transform_points
+from ptad_core.synthesis.appearance import Look, draw_appearance
 from ptad_core.synthesis.assembly import Assembly
 from ptad_core.synthesis.defects import Defect, DefectKind, Difference, Visibility, draw_visible_defect
 from ptad_core.synthesis.families import FAMILIES
-from ptad_core.synthesis.scene import Quality, Scene, draw_appearance
-from ptad_core.synthesis.viewpoints import around
+from ptad_core.synthesis.scene import Quality, Scene
+from ptad_core.synthesis.viewpoints import around, rolled
 from ptad_core.types import ColorImage, FloatArray, MaskImage
 
 FAST = Quality(shadow_rays=1, ambient_rays=1)
+
+FOCAL = 1.39
+"""Focal length of the cameras, relative to the picture's side: that of BrokenChairs-180K's queries."""
+FILL = (0.5, 0.9)
+"""Larger side of the part in the picture, relative to the picture's."""
+ELEVATION_DEG = (-20.0, 85.0)
+"""Spread evenly over this part of the sphere around the part."""
+LEAST_ABOVE_TABLE_DEG = 8.0
+"""From lower down a table is seen edge on or from below: the part hangs free there."""
+INTACT_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,47 +57,121 @@ class Sample:
     difference: Difference | None
 
 
+def draw_view(reference: Assembly, camera: Camera, rng: np.random.Generator,
+              elevation_deg: tuple[float, float] = ELEVATION_DEG) -> tuple[FloatArray, float]:
+    """Draw a camera around a part, rolled by any angle, so far away that the part fills the picture more or less.
+
+    Returns:
+        (4, 4) T_camera_part and the elevation in degrees that the part is seen from; negative ones are from below.
+    """
+    low, high = np.sin(np.radians(elevation_deg))
+    elevation = float(np.arcsin(rng.uniform(low, high)))
+    azimuth, roll = rng.uniform(0, 2 * np.pi), rng.uniform(0, 2 * np.pi)
+    target = reference.solid.centre + rng.uniform(-0.05, 0.05, 3) * reference.diameter_m
+    wanted = rng.uniform(*FILL) * min(camera.width, camera.height)
+    distance = 1.7 * reference.diameter_m
+    for _ in range(4):
+        T = rolled(around(target, distance, azimuth, elevation), roll)
+        pixels = camera.project(transform_points(T, reference.solid.vertices))
+        wide = 2 * float(np.abs(pixels - [camera.cx, camera.cy]).max())  # nothing may leave the picture
+        distance = max(distance * wide / wanted, 0.75 * reference.diameter_m)
+    return rolled(around(target, distance, azimuth, elevation), roll), float(np.degrees(elevation))
+
+
 def draw_sample(reference: Assembly, kind: DefectKind | None, rng: np.random.Generator, size_px: int = 256,
-                visibility: Visibility | None = None, quality: Quality = FAST) -> Sample:
+                visibility: Visibility | None = None, quality: Quality = FAST, look: Look = Look.TRAIN,
+                elevation_deg: tuple[float, float] = ELEVATION_DEG) -> Sample:
     """Draw a view, a defect of a kind (None: intact), an appearance, and take the picture.
 
     Raises:
         MeshError: if no visible defect of this kind is found in this view.
     """
-    camera = Camera(1.2 * size_px, 1.2 * size_px, (size_px - 1) / 2, (size_px - 1) / 2, size_px, size_px)
-    target = reference.solid.centre + rng.uniform(-0.05, 0.05, 3) * reference.diameter_m
-    T_camera_part = around(target, reference.diameter_m * rng.uniform(1.45, 1.9), rng.uniform(0, 2 * np.pi),
-                           np.radians(rng.uniform(12, 65)))
+    camera = Camera(FOCAL * size_px, FOCAL * size_px, (size_px - 1) / 2, (size_px - 1) / 2, size_px, size_px)
+    T_camera_part, seen_from_deg = draw_view(reference, camera, rng, elevation_deg)
     variant, defect, difference = reference, None, None
     if kind is not None:
+        visibility = visibility or Visibility(min_pixels=max(12, round(60 * (size_px / 256) ** 2)))
         variant, defect, (difference,) = draw_visible_defect(reference, kind, [(camera, T_camera_part)], rng,
-                                                             visibility or Visibility(), tries=40)
+                                                             visibility, tries=15)
+        pixels = camera.project(transform_points(T_camera_part, variant.solid.vertices))
+        if pixels.min() < 1 or pixels.max() > size_px - 2:
+            raise MeshError("expected a defective part that stays in the picture, got one that leaves it")
+    standing = None if seen_from_deg > LEAST_ABOVE_TABLE_DEG else False
     scene = Scene(variant, make_transform(np.eye(3), np.zeros(3)), reference.diameter_m,
-                  draw_appearance(rng, reference), quality)
+                  draw_appearance(rng, reference, look, table=standing), quality)
     picture = scene.picture(camera, T_camera_part, rng)
     return Sample(reference, variant, camera, T_camera_part, picture.image_bgr, picture.mask, defect, difference)
 
 
-def samples(count: int, seed: int, families: Sequence[str] = tuple(FAMILIES), size_px: int = 256,
-            pictures_per_shape: int = 4) -> Iterator[Sample]:
-    """Yield pictures, about half of them intact; each shape is drawn anew and seen ``pictures_per_shape`` times.
+@dataclass(frozen=True)
+class Samples:
+    """A set of samples that are made when they are asked for, half of them intact.
 
-    Every shape has its own generator, so that parts of a set can be made apart from each other.
+    Each has its own generator, seeded by the set's seed and its index: processes that share the work make the same
+    samples, however they share it. Each shape is seen ``pictures_per_shape`` times, in samples that follow each other.
+
+    Attributes:
+        count: how many.
+        seed: everything random comes from it.
+        families: names of the families whose shapes take turns.
+        parts: assemblies that take turns with them, such as a user's CAD.
+        size_px: side of the pictures.
+        look: what appearances are drawn from.
+        pictures_per_shape: how often a shape is seen.
+        elevation_deg: range that parts are seen from.
     """
-    kinds = list(DefectKind)
-    for shape in range(-(-count // pictures_per_shape)):
-        rng = np.random.default_rng([seed, shape])
-        reference = FAMILIES[families[int(rng.integers(len(families)))]](rng)
-        for _ in range(min(pictures_per_shape, count - shape * pictures_per_shape)):
-            yield _some_sample(reference, kinds[int(rng.integers(len(kinds)))] if rng.random() < 0.5 else None, rng,
-                               size_px)
+
+    count: int
+    seed: int
+    families: tuple[str, ...] = tuple(FAMILIES)
+    parts: tuple[Assembly, ...] = ()
+    size_px: int = 256
+    look: Look = Look.TRAIN
+    pictures_per_shape: int = 4
+    elevation_deg: tuple[float, float] = ELEVATION_DEG
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(self.count))
+
+    def shape_of(self, index: int) -> int:
+        """Return the number of the shape that a sample shows."""
+        return index // self.pictures_per_shape
+
+    def reference(self, shape: int) -> Assembly:
+        """Return the intact assembly of a shape."""
+        kinds = len(self.families) + len(self.parts)
+        turn = shape % kinds
+        if turn < len(self.families):
+            return _drawn(self.families[turn], self.seed, shape)
+        return self.parts[turn - len(self.families)]
+
+    def __getitem__(self, index: int) -> Sample:
+        if not 0 <= index < self.count:
+            raise IndexError(f"expected an index below {self.count}, got {index}")
+        rng = np.random.default_rng([self.seed, 1, index])
+        reference = self.reference(self.shape_of(index))
+        draw = partial(draw_sample, reference, rng=rng, size_px=self.size_px, look=self.look,
+                       elevation_deg=self.elevation_deg)
+        if rng.random() < INTACT_SHARE:
+            return draw(None)
+        kinds = rng.permutation(list(DefectKind))
+        for attempt in range(4 * len(kinds)):  # there are views that hide all that may break
+            try:
+                return draw(DefectKind(kinds[attempt // 4]))
+            except MeshError:
+                continue
+        raise MeshError(f"expected a {reference.family} that can show a defect, found none")
 
 
-def _some_sample(reference: Assembly, kind: DefectKind | None, rng: np.random.Generator, size_px: int) -> Sample:
-    """Draw until a view shows a defect of this kind; there are views that hide all that may break."""
-    for _ in range(20):
-        try:
-            return draw_sample(reference, kind, rng, size_px)
-        except MeshError:
-            continue
-    raise MeshError(f"expected a {reference.family} that can show a defect of kind {kind}, found none")
+@lru_cache(maxsize=8)
+def _drawn(family: str, seed: int, shape: int) -> Assembly:
+    return FAMILIES[family](np.random.default_rng([seed, 0, shape]))
+
+
+def samples(count: int, seed: int, families: Sequence[str] = tuple(FAMILIES), size_px: int = 256,
+            pictures_per_shape: int = 4, look: Look = Look.TRAIN) -> Iterator[Sample]:
+    """Yield the pictures of a :class:`Samples`."""
+    yield from Samples(count, seed, tuple(families), (), size_px, look, pictures_per_shape)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -12,13 +11,16 @@ from numpy.typing import NDArray
 from ptad_core.camera import Camera
 from ptad_core.frames import invert, transform_points
 from ptad_core.rendering.exact import RayMesh
+from ptad_core.synthesis.appearance import Appearance, draw_appearance, draw_materials
 from ptad_core.synthesis.assembly import Assembly
-from ptad_core.synthesis.lighting import UP, Lighting, Surface, draw_lighting, shade, shade_table
-from ptad_core.synthesis.sensor import Sensor, draw_sensor, expose
+from ptad_core.synthesis.lighting import UP, Surface, shade, shade_table
+from ptad_core.synthesis.sensor import expose
 from ptad_core.synthesis.smooth import corner_normals
-from ptad_core.synthesis.table import Table, draw_table
-from ptad_core.synthesis.textures import Material, Noise, albedo, draw_material, draw_palette
+from ptad_core.synthesis.table import Table
+from ptad_core.synthesis.textures import albedo
 from ptad_core.types import ColorImage, FloatArray, MaskImage
+
+__all__ = ["Appearance", "Picture", "Quality", "Scene", "draw_appearance", "draw_materials"]
 
 Labels = NDArray[np.int64]
 Array = NDArray[np.float32]
@@ -38,28 +40,6 @@ class Quality:
 
     shadow_rays: int = 2
     ambient_rays: int = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Appearance:
-    """Everything that changes the picture but not the shape."""
-
-    materials: Mapping[str, Material]
-    table: Table
-    lighting: Lighting
-    sensor: Sensor
-    noise: Noise
-
-
-def draw_materials(rng: np.random.Generator, assembly: Assembly) -> Mapping[str, Material]:
-    """Draw a material for each component, all from one small palette."""
-    hues = draw_palette(rng)
-    return {c.name: draw_material(rng, hues) for c in assembly.components}
-
-
-def draw_appearance(rng: np.random.Generator, assembly: Assembly) -> Appearance:
-    """Draw materials for the components, a table, lamps and a camera."""
-    return Appearance(draw_materials(rng, assembly), draw_table(rng), draw_lighting(rng), draw_sensor(rng), Noise(rng))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +67,7 @@ class _Hits:
 
 
 class Scene:
-    """An assembly (or none) at a place in the cell, whose table is the plane z = 0; pictures of it from anywhere."""
+    """An assembly (or none) at a place in the cell, whose table, if it has one, is z = 0; pictures from anywhere."""
 
     def __init__(self, assembly: Assembly | None, T_cell_part: FloatArray, diameter_m: float, appearance: Appearance,
                  quality: Quality | None = None) -> None:
@@ -122,7 +102,7 @@ class Scene:
         normal, flat, point, share = (
             a.reshape(*shape, -1)[window] for a in (hits.normal, hits.flat_normal, hits.point, shares))
         share[...] = _smooth(share, label, normal)
-        light = self._shade(hits, shares)
+        light = self._shade(hits, shares, T_cell_camera)
         edge = np.zeros(shape, bool)
         edge[window] = _edges(label, flat, point, 0.02 * self._diameter)
         todo = np.flatnonzero(edge)
@@ -138,7 +118,7 @@ class Scene:
         rays = _rays(camera, T_cell_camera, (u[:, None] + du).ravel(), (v[:, None] + dv).ravel())
         hits = self._cast(T_cell_camera[:3, 3], rays)
         few = Quality(min(self._quality.shadow_rays, 1), min(self._quality.ambient_rays, 1))  # they are averaged
-        light = self._shade(hits, self._visibility(hits, np.arange(len(rays)) % PHASES, few))
+        light = self._shade(hits, self._visibility(hits, np.arange(len(rays)) % PHASES, few), T_cell_camera)
         return np.asarray(light.reshape(len(u), SUBPIXELS ** 2, 3).mean(axis=1))
 
     def _cast(self, origin: FloatArray, rays: Array) -> _Hits:
@@ -147,9 +127,10 @@ class Scene:
         normal = np.zeros((n, 3), np.float32)
         normal[:, 2] = 1.0
         flat = normal.copy()
-        down = rays[:, 2] < -1e-6
-        t[down] = -origin[2] / rays[down, 2]
-        label[down] = TABLE
+        if self._look.table is not None:
+            down = rays[:, 2] < -1e-6
+            t[down] = -origin[2] / rays[down, 2]
+            label[down] = TABLE
         if self._mesh is not None:
             found = self._mesh.first_hits(origin, rays)
             near = np.flatnonzero(found.t < t)
@@ -207,11 +188,17 @@ class Scene:
         x, y = points[:, 0], points[:, 1]
         return np.asarray((x > near[0]) & (x < far[0]) & (y > near[1]) & (y < far[1]))
 
-    def _shade(self, hits: _Hits, shares: Array) -> Array:
+    def _shade(self, hits: _Hits, shares: Array, T_cell_camera: FloatArray) -> Array:
+        R = T_cell_camera[:3, :3].astype(np.float32)
         light = np.empty((len(hits.label), 3), np.float32)
         table, part = np.flatnonzero(hits.label < 0), np.flatnonzero(hits.label >= 0)
-        colour = self._look.table.colour_at(hits.point[table, :2] / np.float32(self._diameter))
-        light[table] = shade_table(colour, shares[table], self._look.lighting)
+        if self._look.background is not None:
+            void = np.flatnonzero(hits.label == VOID)
+            light[void] = Table.of(self._look.background, 150.0).colour_at(hits.ray[void] @ R[:, :2])
+            table = np.flatnonzero(hits.label == TABLE)
+        if self._look.table is not None:
+            colour = self._look.table.colour_at(hits.point[table, :2] / np.float32(self._diameter))
+            light[table] = shade_table(colour, shares[table], self._look.lighting)
         label = hits.label[part]
         albedos = np.empty((len(part), 3), np.float32)
         materials = [self._look.materials[name] for name in self._names]

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 _SIZE = 512
-_CELLS_PER_UNIT = 160.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,22 +19,33 @@ class Table:
 
     Attributes:
         colour: (3,) linear RGB.
-        texture: (n, n) float32 factors around 1.
+        texture: (n, n) float32 factors around 1, or (n, n, 3) of each colour.
+        cells_per_unit: texels to a diameter of the part.
+        mirrored: whether the texture is mirrored where it repeats, its middle at the origin.
     """
 
     colour: Array
     texture: Array
+    cells_per_unit: float = 160.0
+    mirrored: bool = False
+
+    @classmethod
+    def of(cls, picture: Array, cells_per_unit: float) -> Table:
+        """Return a table covered with (n, n, 3) linear colours."""
+        return cls(np.ones(3, np.float32), picture, cells_per_unit, mirrored=True)
 
     def colour_at(self, points: Array) -> Array:
         """Return the (n, 3) linear colours at (n, 2) points, in units of the part's diameter."""
         if len(points) == 0:
             return np.empty((0, 3), np.float32)
-        x, y = np.mod(points * np.float32(_CELLS_PER_UNIT), _SIZE).T.astype(np.float32)
+        cells, size = points * np.float32(self.cells_per_unit), len(self.texture)
+        folded = np.abs(np.mod(cells + 0.5 * size, 2 * size) - size) if self.mirrored else np.mod(cells, size)
+        x, y = folded.T.astype(np.float32)
         rows = 1024  # remap takes pictures of at most 32767 pixels a side
         padded = -len(x) % rows
         x, y = (np.pad(k, (0, padded)).reshape(rows, -1) for k in (x, y))
         factor = cv2.remap(self.texture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-        return np.asarray(factor.ravel()[:len(points), None] * self.colour)
+        return np.asarray(factor.reshape(x.size, -1)[:len(points)] * self.colour)
 
 
 def draw_table(rng: np.random.Generator) -> Table:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 from scipy.ndimage import map_coordinates
+from scipy.spatial.transform import Rotation
 
 from ptad_core.types import FloatArray
 
@@ -20,6 +22,19 @@ class Pattern(StrEnum):
     STRIPES = "stripes"
     BRUSHED = "brushed"
     SPECKLE = "speckle"
+    PATCHES = "patches"
+    FADE = "fade"
+    MARBLE = "marble"
+    CHECKER = "checker"
+    DOTS = "dots"
+    RUST = "rust"
+    CAST = "cast"
+
+
+LEARNED_PATTERNS = (Pattern.PLAIN, Pattern.PLAIN, Pattern.WOOD, Pattern.STRIPES, Pattern.BRUSHED, Pattern.SPECKLE,
+                    Pattern.PATCHES, Pattern.FADE)
+UNSEEN_PATTERNS = (Pattern.CAST, Pattern.CAST, Pattern.MARBLE, Pattern.CHECKER, Pattern.DOTS, Pattern.RUST)
+"""Patterns to learn from, and to be judged on; those that stand twice are drawn more often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +117,42 @@ def _speckle(p: FloatArray, noise: Noise) -> FloatArray:
     return np.asarray(np.clip((grains - 0.66) * 12.0, 0, 1) * 0.9 + 0.1 * noise(p))
 
 
+def _patches(p: FloatArray, noise: Noise) -> FloatArray:
+    """Areas of one of four tones each, with sharp borders, as painted or assembled from scraps."""
+    return np.asarray(np.floor(4 * np.clip(1.6 * noise.fractal(p * 2.0, 2) - 0.3, 0, 0.999)) / 3)
+
+
+def _fade(p: FloatArray, noise: Noise) -> FloatArray:
+    return np.asarray(0.5 + 0.5 * np.sin(1.3 * p[:, 0] + 2.0 * noise(p * 0.5)))
+
+
+def _marble(p: FloatArray, noise: Noise) -> FloatArray:
+    return np.asarray(np.abs(np.sin(2.5 * p[:, 0] + 5.0 * noise.fractal(p * 1.5, 4))) ** 0.5)
+
+
+def _checker(p: FloatArray, noise: Noise) -> FloatArray:
+    odd = np.floor(3.0 * p).sum(axis=1) % 2
+    return np.asarray(0.85 * odd + 0.15 * noise(p * 4.0))
+
+
+def _dots(p: FloatArray, noise: Noise) -> FloatArray:
+    cell = 3.0 * p
+    away = np.linalg.norm(cell - np.floor(cell) - 0.5, axis=1)
+    return np.asarray(np.clip((0.42 - away) * 12, 0, 1) * 0.9 + 0.1 * noise(p))
+
+
+def _rust(p: FloatArray, noise: Noise) -> FloatArray:
+    """Blotches with frayed rims that eat into the first colour."""
+    return np.asarray(np.clip((noise.fractal(p * 3.0, 5) - 0.47) * 9, 0, 1) * (0.6 + 0.4 * noise(p * 25.0)))
+
+
+def _cast(p: FloatArray, noise: Noise) -> FloatArray:
+    return np.asarray(0.55 * noise(p * 30.0) + 0.25 * noise(p * 3.0))
+
+
 _PATTERNS = {Pattern.PLAIN: _plain, Pattern.WOOD: _wood, Pattern.STRIPES: _stripes, Pattern.BRUSHED: _brushed,
-             Pattern.SPECKLE: _speckle}
+             Pattern.SPECKLE: _speckle, Pattern.PATCHES: _patches, Pattern.FADE: _fade, Pattern.MARBLE: _marble,
+             Pattern.CHECKER: _checker, Pattern.DOTS: _dots, Pattern.RUST: _rust, Pattern.CAST: _cast}
 
 
 def linear_rgb(hue: float, saturation: float, value: float) -> tuple[float, float, float]:
@@ -111,6 +160,8 @@ def linear_rgb(hue: float, saturation: float, value: float) -> tuple[float, floa
     r, g, b = (float(c) ** 2.2 for c in colorsys.hsv_to_rgb(hue % 1.0, saturation, value))
     return r, g, b
 
+
+_CELL_PATTERNS = (Pattern.PLAIN, Pattern.WOOD, Pattern.STRIPES, Pattern.BRUSHED, Pattern.SPECKLE)
 
 PAINTS = (0.0, 0.055, 0.13, 0.33, 0.47, 0.57, 0.63, 0.8)
 """Hues that machines are painted in: red, orange, yellow, green, teal, light and dark blue, purple."""
@@ -123,7 +174,7 @@ def draw_palette(rng: np.random.Generator, count: int = 4) -> list[float]:
 
 def draw_material(rng: np.random.Generator, hues: list[float]) -> Material:
     """Draw a material with one of the hues, saturated enough to tell the part from a grey table."""
-    pattern = Pattern(rng.choice([p.value for p in Pattern], p=[0.4, 0.12, 0.12, 0.22, 0.14]))
+    pattern = Pattern(rng.choice([p.value for p in _CELL_PATTERNS], p=[0.4, 0.12, 0.12, 0.22, 0.14]))
     hue = hues[int(rng.integers(len(hues)))] + rng.uniform(-0.02, 0.02)
     saturation, value = rng.uniform(0.6, 0.88), rng.uniform(0.5, 0.85)
     metallic, specular, gloss = 0.0, float(rng.uniform(0.02, 0.12)), float(rng.uniform(15, 90))
@@ -144,6 +195,26 @@ def draw_material(rng: np.random.Generator, hues: list[float]) -> Material:
         second = linear_rgb(hue + rng.uniform(-0.1, 0.1), saturation * 0.6, rng.uniform(0.8, 0.95))
     return Material(pattern, linear_rgb(hue, saturation, value), second, _random_axes(rng), scale, specular, gloss,
                     metallic)
+
+
+def any_colour(rng: np.random.Generator) -> tuple[float, float, float]:
+    """Draw any linear RGB colour, greys as often as strong ones."""
+    saturation = rng.uniform(0, 0.12) if rng.random() < 0.35 else rng.uniform(0.1, 0.95)
+    return linear_rgb(rng.random(), saturation, rng.uniform(0.15, 0.97))
+
+
+def draw_any_material(rng: np.random.Generator, patterns: Sequence[Pattern]) -> Material:
+    """Draw a material with one of some patterns in any colours, matt to polished, its second colour near or far."""
+    pattern = patterns[int(rng.integers(len(patterns)))]
+    colour = any_colour(rng)
+    r, g, b = np.clip(np.array(colour) * rng.uniform(0.45, 1.6) * rng.uniform(0.85, 1.15, 3), 0, 1)
+    second = (float(r), float(g), float(b)) if rng.random() < 0.5 else any_colour(rng)
+    frame = Rotation.random(random_state=rng).as_matrix() if rng.random() < 0.5 else _random_axes(rng)
+    scale = float(np.exp(rng.uniform(np.log(0.06), np.log(0.6))))
+    metallic = float(rng.uniform(0.3, 0.8)) if rng.random() < 0.25 else 0.0
+    specular = float(rng.uniform(0.2, 0.5) if metallic else rng.uniform(0.0, 0.3))
+    return Material(pattern, colour, second, np.asarray(frame), scale, specular,
+                    float(np.exp(rng.uniform(np.log(6), np.log(120)))), metallic)
 
 
 def _random_axes(rng: np.random.Generator) -> FloatArray:

@@ -25,6 +25,12 @@ def around(target: FloatArray, distance_m: float, azimuth: float, elevation: flo
     return looking_at(target + distance_m * offset, target)
 
 
+def rolled(T_camera_cell: FloatArray, angle: float) -> FloatArray:
+    """Turn a camera about its optical axis; the picture turns clockwise by the angle, in radians."""
+    c, s = np.cos(angle), np.sin(angle)
+    return make_transform(np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]), np.zeros(3)) @ T_camera_cell
+
+
 def turned_aside(T_camera_cell: FloatArray, degrees: float) -> FloatArray:
     """Turn a camera about its own vertical axis, to the right."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
