@@ -7,9 +7,10 @@ values out of range by name; ``to_dict`` writes down what was resolved.
 from __future__ import annotations
 
 import math
+import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -138,10 +139,11 @@ class DetectionConfig:
     edges: bool = setting(True, "look for depth and normal edges that are displaced inside the outline")
     edge_search_px: int = setting(10, "how far beside its place a displaced edge is looked for", minimum=4, maximum=40)
     edge_min_length_px: int = setting(24, "shortest displaced stretch of edge that counts", minimum=6)
-    network: str = setting("auto", "auto: the detection network that comes along, where torch is installed; off: "
+    network: str = setting("auto", "auto: the detection network that comes along, where torch is installed; none: "
                            "geometry alone; else a file of weights as ptad train writes it", mutable=False)
     calibration: str = setting("auto", "auto: the calibration kept with the reference, where there is one that was "
-                               "made with these settings; off: none; else a file as ptad calibrate writes it",
+                               "made with these settings; none: no calibration; else a file as ptad "
+                               "calibrate writes it",
                                mutable=False)
 
 
@@ -311,13 +313,18 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def load_yaml(path: Path) -> dict[str, Any]:
+def load_yaml(path: Path, node: str = "") -> dict[str, Any]:
     """Read a configuration file.
 
-    Accepts plain sections, and the ROS parameter layout ``<node>: {ros__parameters: ...}``.
+    Accepts plain sections, and ROS parameter files: ``<node>: {ros__parameters: ...}``, where a node's name may hold
+    the wildcards of ROS. Settings of one node are laid over each other in the file's order.
+
+    Args:
+        path: of the file.
+        node: whose settings, with its namespace, such as ``/left/inspection``; '' where the file is of one node.
 
     Raises:
-        ConfigError: if the file cannot be read or is not YAML.
+        ConfigError: if the file cannot be read or is not YAML, or does not make clear which settings are meant.
     """
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
@@ -325,8 +332,35 @@ def load_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: expected a YAML file of settings: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected a YAML mapping of settings, got {type(values).__name__}")
-    if len(values) == 1:
-        (inner,) = values.values()
-        if isinstance(inner, dict) and "ros__parameters" in inner:
-            values = inner["ros__parameters"]
-    return values
+    of_nodes = list(_of_nodes(values))
+    if not of_nodes:
+        return values
+    named = [name for name, _ in of_nodes if "*" not in name]
+    if not node and len(set(named)) > 1:
+        raise ConfigError(f"{path}: holds the settings of {', '.join(named)}; name one of them with --node")
+    meant = "/" + node.strip("/")
+    if node and meant not in named and named:
+        raise ConfigError(f"{path}: expected settings of {meant}, got those of {', '.join(named)}")
+    merged: dict[str, Any] = {}
+    for name, inner in of_nodes:
+        if not isinstance(inner, Mapping):
+            raise ConfigError(f"{path}: {name}: expected a section of settings, got {inner!r}")
+        if not node or _matches(name, meant):
+            merged = merge(merged, inner)
+    return merged
+
+
+def _of_nodes(values: Mapping[Any, Any], namespace: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield node names with their settings; namespaces may be levels of their own."""
+    for key, value in values.items():
+        name = f"{namespace}/{str(key).strip('/')}"
+        if isinstance(value, Mapping) and "ros__parameters" in value:
+            yield name, value["ros__parameters"]
+        elif isinstance(value, Mapping):
+            yield from _of_nodes(value, name)
+
+
+def _matches(pattern: str, name: str) -> bool:
+    """Tell whether a name of a ROS parameter file means a node: * is one level, ** is any number."""
+    levels = re.escape(pattern).replace(r"/\*\*", "(/.+)?").replace(r"\*", "[^/]+")
+    return re.fullmatch(levels, name) is not None

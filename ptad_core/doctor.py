@@ -53,14 +53,19 @@ class Finding:
     next_step: str = ""
 
 
-def run_doctor(config: Path | None = None) -> list[Finding]:
-    """Look at machine, packages and ROS, and at a configuration file with its CAD where one is given."""
+def run_doctor(config: Path | None = None, node: str = "") -> list[Finding]:
+    """Look at machine, packages and ROS, and at a configuration file with its CAD where one is given.
+
+    Args:
+        config: the file.
+        node: whose settings, where it holds those of several.
+    """
     findings = [check_python(), check_processor()]
     findings += check_packages()
     findings += [check_numba(), check_gpu()]
     findings += check_ros()
     findings += check_ros_environment()
-    cell, of_config = check_config(config) if config else (CellConfig(), [])
+    cell, of_config = check_config(config, node) if config else (CellConfig(), [])
     return [*findings, check_cache(cell.reference), *of_config]
 
 
@@ -223,10 +228,10 @@ def check_cache(config: ReferenceConfig) -> Finding:
     return ok("cache", f"{folder}: {free >> 30} GiB left")
 
 
-def check_config(path: Path) -> tuple[CellConfig, list[Finding]]:
+def check_config(path: Path, node: str = "") -> tuple[CellConfig, list[Finding]]:
     """Read a configuration with what it names; defaults stand in for one that cannot be read."""
     try:
-        cell = from_dict(CellConfig, load_yaml(path))
+        cell = from_dict(CellConfig, load_yaml(path, node))
     except PtadError as problem:
         return CellConfig(), [error("config", str(problem), f"correct {path}")]
     return cell, [ok("config", str(path)), *check_cad(cell), *check_background(cell)]

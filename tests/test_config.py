@@ -164,6 +164,29 @@ def test_yaml_that_is_no_settings(tmp_path: Path, content: bytes) -> None:
         load_yaml(tmp_path / "none.yaml")
 
 
+TWO_CAMERAS = """
+/**: {ros__parameters: {part: {unit: mm}, detection: {tolerance_mm: 3.0}}}
+/left/inspection: {ros__parameters: {detection: {tolerance_mm: 1.0}}}
+right:
+  inspection: {ros__parameters: {part: {unit: m}}}
+/*/inspection: {ros__parameters: {tf: {required: false}}}
+/cell/**: {ros__parameters: {part: {unit: in}}}
+"""
+
+
+def test_a_ros_file_of_several_nodes_is_read_for_one(tmp_path: Path) -> None:
+    path = tmp_path / "cell.yaml"
+    path.write_text(TWO_CAMERAS)
+    assert load_yaml(path, "/left/inspection") == {
+        "part": {"unit": "mm"}, "detection": {"tolerance_mm": 1.0}, "tf": {"required": False}}
+    assert load_yaml(path, "right/inspection") == {
+        "part": {"unit": "m"}, "detection": {"tolerance_mm": 3.0}, "tf": {"required": False}}
+    with pytest.raises(ConfigError, match=r"holds the settings of /left/inspection, /right/inspection; name one"):
+        load_yaml(path)
+    with pytest.raises(ConfigError, match="expected settings of /middle/inspection, got those of"):
+        load_yaml(path, "/middle/inspection")
+
+
 def test_ros_parameters_that_are_no_section(tmp_path: Path) -> None:
     path = tmp_path / "ros.yaml"
     path.write_text("/**:\n  ros__parameters: 3\n")

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ptad_core.cli.options import add_node_option
 from ptad_core.doctor import Severity, run_doctor
 
 _MARKS = {Severity.OK: "ok     ", Severity.WARNING: "WARNING", Severity.ERROR: "ERROR  "}
@@ -16,12 +17,13 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser("doctor", help="check this machine and a configuration",
                                  description="Check Python, packages, ROS and a configuration; say what to do.")
     parser.add_argument("--config", metavar="FILE", type=Path, help="settings to check, with the CAD they name")
+    add_node_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print all findings; 0 where nothing keeps a cell from running, else 2."""
-    findings = run_doctor(arguments.config)
+    findings = run_doctor(arguments.config, arguments.node)
     for finding in findings:
         print(f"{_MARKS[finding.severity]}  {finding.name}: {finding.what}")
         if finding.next_step:

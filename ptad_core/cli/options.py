@@ -23,8 +23,15 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cad", metavar="FILE", help="CAD file of the part: STL, OBJ, PLY or GLB")
     parser.add_argument("--unit", metavar="UNIT", help=f"unit of the CAD file: {', '.join(UNITS_IN_METRES)}")
     parser.add_argument("--config", metavar="FILE", type=Path, help="settings, as in config/*.yaml")
+    add_node_option(parser)
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="settings",
                         help="one setting, such as detection.tolerance_mm=2.5; may be repeated")
+
+
+def add_node_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says whose settings of a file are meant."""
+    parser.add_argument("--node", metavar="NAME", default="",
+                        help="whose settings, where the file is of several, such as /left/inspection")
 
 
 def resolve_config(arguments: argparse.Namespace, part_frame: str | None = None) -> CellConfig:
@@ -33,7 +40,7 @@ def resolve_config(arguments: argparse.Namespace, part_frame: str | None = None)
     Raises:
         ConfigError: if a setting is unknown or out of range, or no CAD file is named.
     """
-    values = load_yaml(arguments.config) if arguments.config else {}
+    values = load_yaml(arguments.config, arguments.node) if arguments.config else {}
     named = {key: value for key, value in (("cad", arguments.cad), ("unit", arguments.unit)) if value is not None}
     values = merge(values, {"part": named, "tf": {} if part_frame is None else {"part_frame": part_frame}})
     for text in arguments.settings:
