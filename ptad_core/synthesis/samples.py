@@ -19,7 +19,7 @@ from ptad_core.synthesis.scene import Quality, Scene
 from ptad_core.synthesis.viewpoints import around, rolled
 from ptad_core.types import ColorImage, FloatArray, MaskImage
 
-FAST = Quality(shadow_rays=1, ambient_rays=1)
+FAST = Quality(shadow_rays=1, ambient_rays=1, subpixels=2)
 
 FOCAL = 1.39
 """Focal length of the cameras, relative to the picture's side: that of BrokenChairs-180K's queries."""

@@ -31,15 +31,15 @@ Pixels = NDArray[np.int64] | NDArray[np.float64]
 TABLE, VOID = -1, -2
 PHASES = 16
 """Neighbouring pixels in blocks of 4 x 4 use different shadow rays; their average is smooth."""
-SUBPIXELS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How many rays are spent on the light at each point."""
+    """How many rays are spent on the light at each point, and, along each side, on pixels that show an edge."""
 
     shadow_rays: int = 2
     ambient_rays: int = 4
+    subpixels: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +113,14 @@ class Scene:
 
     def _supersampled(self, camera: Camera, T_cell_camera: FloatArray, u: Labels, v: Labels) -> Array:
         """Return the (n, 3) light of pixels whose area shows more than one surface."""
-        steps = (np.arange(SUBPIXELS) + 0.5) / SUBPIXELS - 0.5
+        n = self._quality.subpixels
+        steps = (np.arange(n) + 0.5) / n - 0.5
         dv, du = (d.ravel() for d in np.meshgrid(steps, steps, indexing="ij"))
         rays = _rays(camera, T_cell_camera, (u[:, None] + du).ravel(), (v[:, None] + dv).ravel())
         hits = self._cast(T_cell_camera[:3, 3], rays)
-        few = Quality(min(self._quality.shadow_rays, 1), min(self._quality.ambient_rays, 1))  # they are averaged
+        few = Quality(min(self._quality.shadow_rays, 1), min(self._quality.ambient_rays, 1), n)  # they are averaged
         light = self._shade(hits, self._visibility(hits, np.arange(len(rays)) % PHASES, few), T_cell_camera)
-        return np.asarray(light.reshape(len(u), SUBPIXELS ** 2, 3).mean(axis=1))
+        return np.asarray(light.reshape(len(u), n ** 2, 3).mean(axis=1))
 
     def _cast(self, origin: FloatArray, rays: Array) -> _Hits:
         n = len(rays)
