@@ -83,4 +83,6 @@ def _cap(vertices: FloatArray, start: NDArray[np.int64], end: NDArray[np.int64],
     for o, inner in holes.items():
         order = np.concatenate([loops[o], *(loops[k] for k in inner)]).astype(np.int64)
         faces.append(order[triangulate(flat[o], [flat[k] for k in inner])])
+    if not faces:
+        raise MeshError("expected a cut with an inside, all its borders run the wrong way round")
     return np.concatenate(faces)
