@@ -100,15 +100,17 @@ class Health:
             if Reason.INTERNAL_ERROR not in reasons:
                 self._fault = ""
 
-    def fault(self, message: str) -> None:
-        """Note an internal error; it is shown as an error until a frame is answered without one."""
+    def fault(self, message: str, reason: Reason = Reason.INTERNAL_ERROR) -> None:
+        """Note an error of the node itself; it is shown until a frame is answered without one."""
         with self._lock:
-            self._fault = message
+            self._fault = f"internal error: {message}" if reason is Reason.INTERNAL_ERROR else message
+            self._failure, self._advice = f"{reason.name}: {message}", NEXT_STEP[reason]
 
     def trouble(self, message: str) -> None:
         """Note what went wrong beside the inspection; it is shown as a warning once."""
         with self._lock:
-            self._trouble = message
+            if message not in self._trouble:
+                self._trouble = f"{self._trouble}; {message}" if self._trouble else message
 
     def recovered(self) -> None:
         """Note that the node starts anew: what failed before is no fault any more."""
@@ -150,14 +152,14 @@ class Health:
                   silent_s: float) -> Iterator[tuple[bytes, str]]:
         """Yield what there is to say, the worst first."""
         if self._fault:
-            yield DiagnosticStatus.ERROR, f"internal error: {self._fault}"
+            yield DiagnosticStatus.ERROR, self._fault
         if state != "active":
             yield DiagnosticStatus.WARN, f"node is {state}: it answers no images"
+        if self._trouble:
+            yield DiagnosticStatus.WARN, self._trouble
         if silent_s > _SILENT_AFTER_S:
             why = f"{publishers} publisher(s), check the camera" if publishers else "nobody publishes it"
             yield DiagnosticStatus.WARN, f"no image on {image_topic} for {silent_s:.0f} s; {why}"
-        if self._trouble:
-            yield DiagnosticStatus.WARN, self._trouble
         if self._refusing:
             yield DiagnosticStatus.WARN, f"cannot inspect: {self._failure}"
         lost, evicted = counts.lost - self._told.lost, counts.evicted - self._told.evicted

@@ -8,7 +8,13 @@ from typing import Any
 
 from rclpy.event_handler import QoSMessageLostInfo, SubscriptionEventCallbacks
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos import (
+    QoSCompatibility,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+    qos_profile_sensor_data,
+)
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from ptad_ros.parameters import given_at_start
@@ -38,12 +44,26 @@ class ImageSubscription:
 
     def _create(self, qos: QoSProfile, overriding: QoSOverridingOptions | None = None) -> Any:
         events = SubscriptionEventCallbacks(message_lost=self._count_lost)
-        # A copy, for rclpy writes what is overridden into the profile.
-        return self._node.create_subscription(self._type, self._topic, self._callback, copy(qos),
+        self._qos = copy(qos)  # rclpy writes what is overridden into the profile
+        return self._node.create_subscription(self._type, self._topic, self._callback, self._qos,
                                               event_callbacks=events, qos_overriding_options=overriding)
 
     def _count_lost(self, event: QoSMessageLostInfo) -> None:
         self.lost += event.total_count_change
+
+    def doubts(self) -> list[str]:
+        """Return what is odd about who publishes the images, in words."""
+        publishers = self._node.get_publishers_info_by_topic(self._name)
+        words = []
+        if len(publishers) > 1:
+            words.append(f"{len(publishers)} publishers on {self._name}, so the images of several cameras may be "
+                         "mixed: let each camera have a namespace of its own")
+        for publisher in publishers:
+            compatibility, why = qos_check_compatible(publisher.qos_profile, self._qos)
+            if compatibility == QoSCompatibility.ERROR:
+                words.append(f"QoS of {self._name}: node {publisher.node_name} is not heard ({why.strip(' ;')}); "
+                             f"change qos_overrides.{self._name}.subscription here, or what the driver offers")
+        return words
 
     def tend(self) -> None:
         """Adapt to what the publishers offer; call it now and then."""

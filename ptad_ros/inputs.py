@@ -52,7 +52,7 @@ class FrameInputs:
         wants_seed: whether to look up the part's nominal pose.
         config: returns what holds now.
         deliver: takes an image that is ready.
-        jumped: told when time jumped back and all that waited was forgotten.
+        jumped: told, in words, when time jumped back and all that waited was forgotten.
 
     Attributes:
         images: how many came.
@@ -61,7 +61,7 @@ class FrameInputs:
     """
 
     def __init__(self, node: Node, stage_topics: dict[str, type], wants_seed: bool, config: Callable[[], NodeConfig],
-                 deliver: Callable[[Job], None], jumped: Callable[[], None]) -> None:
+                 deliver: Callable[[Job], None], jumped: Callable[[str], None]) -> None:
         self._node, self._stage_topics, self._wants_seed = node, stage_topics, wants_seed
         self._config, self._deliver, self._jumped = config, deliver, jumped
         self._join = FrameJoin((IMAGE, *stage_topics))
@@ -154,6 +154,10 @@ class FrameInputs:
         if self._image is not None:
             self._image.tend()
 
+    def doubts(self) -> list[str]:
+        """Return what is odd about the camera's topic, in words."""
+        return self._image.doubts() if self._image is not None else []
+
     def forget(self) -> None:
         """Drop the images that wait, and the moving transforms."""
         self._join.clear()
@@ -226,7 +230,7 @@ class FrameInputs:
                                     config.pose.seed_sigma_m), config.tf.part_frame)
 
     def _time_jumped(self, what: str) -> None:
-        self._node.get_logger().warning(
-            f"the stamps of {what} jumped back: forgetting transforms, tracked pose and waiting images")
+        words = f"the stamps of {what} jumped back: forgetting transforms, tracked pose and waiting images"
+        self._node.get_logger().warning(words)
         self.forget()
-        self._jumped()
+        self._jumped(words)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import rclpy
 import rclpy.utilities
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.logging import get_logger
@@ -32,17 +33,32 @@ def run(make_node: Callable[[], StageNode], args: list[str] | None = None) -> in
         return BAD_INPUT
     try:
         if node.config.autostart and not _start(node):
-            return BAD_INPUT
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        executor.spin()
+            return BAD_INPUT if node.context.ok() else 0
+        _spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except RCLError:
+        if node.context.ok():
+            raise  # else the process was asked to end, and what was under way could not be published any more
     finally:
         node.stop()
         node.destroy_node()
         rclpy.utilities.try_shutdown()
     return 0
+
+
+def _spin(node: StageNode) -> None:
+    """Run the callbacks. One that fails costs what it was about, not the node, and is told."""
+    executor = SingleThreadedExecutor(context=node.context)
+    executor.add_node(node)
+    while node.context.ok():
+        try:
+            executor.spin_once()
+        except ExternalShutdownException:
+            return
+        except Exception as error:  # noqa: BLE001 - whatever it is, the node has images to answer
+            if node.context.ok():
+                node.callback_failed(error)
 
 
 def _start(node: StageNode) -> bool:

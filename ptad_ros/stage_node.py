@@ -30,11 +30,15 @@ from ptad_ros.diagnostics import Counts, Health
 from ptad_ros.images import FrameError, decode_frame
 from ptad_ros.inputs import FrameInputs, Job
 from ptad_ros.join import IMAGE, JoinedFrame
+from ptad_ros.lifecycle import refuse_impossible_transitions
 from ptad_ros.outputs import Output
 from ptad_ros.parameters import NodeParameters
 from ptad_ros.parts import PartServer
 from ptad_ros.settings import NodeConfig
 from ptad_ros.worker import Worker
+
+_SLOW_AFTER_S = 10.0
+"""An image that takes longer than this is told of, before it is answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +90,9 @@ class StageNode(LifecycleNode):
         self._reset_wanted = threading.Event()
         self._worker: Worker[Job] = Worker(self._work, self._work_failed)
         self._inputs = FrameInputs(self, self.stage_topics, self.wants_seed, lambda: self.config, self._worker.submit,
-                                   self._reset_wanted.set)
+                                   self._time_jumped)
         self.health = Health()
+        refuse_impossible_transitions(self)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._tell = self.create_timer(self.config.output.diagnostics_period_s, self._publish_diagnostics,
                                        clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -181,7 +186,7 @@ class StageNode(LifecycleNode):
             self._inspector = self.make_inspector(config) if config.part.cad else None
         except PtadError as error:
             self.get_logger().error(f"cannot load the part: {error}")
-            self.health.fault(f"cannot load the part: {error}")
+            self.health.fault(f"cannot load the part: {error}", Reason.NO_REFERENCE)
             return TransitionCallbackReturn.FAILURE
         self._built_from = config
         self._tell.timer_period_ns = round(1e9 * config.output.diagnostics_period_s)
@@ -286,6 +291,16 @@ class StageNode(LifecycleNode):
                 inspector.reset()
         return inspector, config
 
+    def _time_jumped(self, words: str) -> None:
+        self.health.trouble(words)
+        self._reset_wanted.set()
+
+    def callback_failed(self, error: Exception) -> None:
+        """Tell of an error that a callback let through; the node goes on."""
+        self.get_logger().error(f"a callback failed: {''.join(traceback.format_exception(error))}",
+                                throttle_duration_sec=10.0)
+        self.health.fault(f"{type(error).__name__}: {error}")
+
     def _refuse(self, joined: JoinedFrame, reason: Reason, message: str) -> None:
         self.health.answered(Verdict.CANNOT_INSPECT, (reason,), message)
         self.refuse(joined, reason, message)
@@ -315,6 +330,11 @@ class StageNode(LifecycleNode):
         if self._worker.revive():
             self.health.fault("the worker had died and was started again")
         self._inputs.tend()
+        for doubt in self._inputs.doubts():
+            self.health.trouble(doubt)
+        if self._worker.under_way_s > _SLOW_AFTER_S:
+            self.health.trouble(f"one image is under way for {self._worker.under_way_s:.0f} s; if it never ends, "
+                                "restart the node, and keep the log and the recording")
         topic = self._inputs.image_topic
         status = self.health.status(
             self.get_fully_qualified_name(), self.part_id, self.reference_hash, self._calibration_words(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -30,6 +31,7 @@ class Worker(Generic[Job]):
         self._wake = threading.Condition()
         self._waiting: Job | None = None
         self._under_way = 0
+        self._since_s = 0.0
         self._stop: threading.Event | None = None
         self._thread: threading.Thread | None = None
         self.done = 0
@@ -88,6 +90,12 @@ class Worker(Generic[Job]):
         with self._wake:
             return self._under_way > 0 or self._waiting is not None
 
+    @property
+    def under_way_s(self) -> float:
+        """For how long the job under way is worked on; 0 where there is none."""
+        with self._wake:
+            return time.monotonic() - self._since_s if self._under_way else 0.0
+
     def _run(self, stop: threading.Event) -> None:
         while True:
             with self._wake:
@@ -97,6 +105,7 @@ class Worker(Generic[Job]):
                 job, self._waiting = self._waiting, None
                 assert job is not None
                 self._under_way += 1
+                self._since_s = time.monotonic()
             try:
                 self._work(job)
             except BaseException as error:
