@@ -22,7 +22,7 @@ def absent(rig: Rig) -> None:
 
 @fault(FAMILY, "of another camera's frame", own_cell=True)
 def other_frame(rig: Rig) -> None:
-    rig.restart()
+    rig.restart(warm=False)
     rig.refuses(Reason.CAMERA_INFO_MISSING, info=lambda i: setattr(i.header, "frame_id", "other_camera"))
 
 

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -105,13 +105,14 @@ class Rig(Node):
         return self.out / "cell.log"
 
     def start(self, arguments: Sequence[str] = (), module: str = "ptad_ros.inspection_node", wait: bool = True,
-              **sections: dict[str, Any]) -> None:
+              warm: bool = True, **sections: dict[str, Any]) -> None:
         """Start the cell, and wait until it hears the camera.
 
         Args:
             arguments: more ROS arguments.
             module: what to run.
             wait: until it is active.
+            warm: until it has passed a good image, too.
             sections: settings that differ from the usual.
         """
         output = {"diagnostics_period_s": DIAGNOSTICS_PERIOD_S} | sections.pop("output", {})
@@ -126,6 +127,8 @@ class Rig(Node):
                       and self.tf.get_subscription_count(), START_TIMEOUT_S, "the cell hears the camera")
             self.hold_part()
             time.sleep(0.3)
+            if warm and self.recovers(START_TIMEOUT_S) is None:  # the first image compiles what it needs
+                raise NotAnsweredError("the cell does not pass a good image after its start")
 
     def stop(self, signal_number: int = signal.SIGTERM, timeout_s: float = 20.0) -> int:
         """End the cell's process; return its exit code."""
@@ -386,7 +389,8 @@ def running_rig(scene: Scene, out: Path) -> Iterator[Rig]:
             try:
                 yield rig
             finally:
-                rig.stop()
+                with suppress(NotAnsweredError):
+                    rig.stop()
     finally:
         for node in (rig, robot):
             node.destroy_node()
