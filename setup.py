@@ -37,6 +37,7 @@ setup(
         (f"share/{PACKAGE}", ["package.xml"]),
         share("launch"),
         share("config"),
+        share("security"),
     ],
     install_requires=requirements("requirements.txt"),
     extras_require={"dev": requirements("requirements-dev.txt"),

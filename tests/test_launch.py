@@ -23,14 +23,32 @@ ROOT = Path(__file__).resolve().parent.parent
 EXPECTED_ARGUMENTS = {"namespace", "params_file", "use_sim_time", "rviz", "device", "autostart"}
 
 
+class Context:
+    """What a launch file is told on the command line."""
+
+    def __init__(self, **values: str) -> None:
+        self.values = {"cameras": "left, right", **values}
+        self.asked: list[Described] = []
+
+
 class Described:
     """Any action or substitution: its class, and what it was made with."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.kind, self.args, self.kwargs = type(self).__name__, args, kwargs
 
+    def perform(self, context: Context) -> str:
+        """Of a LaunchConfiguration: its value."""
+        context.asked.append(self)
+        return context.values[self.args[0]]
+
     def walk(self) -> Iterator[Described]:
         yield self
+        if self.kind == "OpaqueFunction":
+            context = Context()
+            for item in [*self.kwargs["function"](context), *context.asked]:
+                yield from item.walk()
+            return
         stack = [*self.args, *self.kwargs.values()]
         while stack:
             item = stack.pop()
@@ -43,8 +61,8 @@ class Described:
 
 
 FAKED = {
-    "launch": ["LaunchDescription"],
-    "launch.actions": ["DeclareLaunchArgument", "IncludeLaunchDescription"],
+    "launch": ["LaunchContext", "LaunchDescription"],
+    "launch.actions": ["DeclareLaunchArgument", "GroupAction", "IncludeLaunchDescription", "OpaqueFunction"],
     "launch.conditions": ["IfCondition"],
     "launch.launch_description_sources": ["PythonLaunchDescriptionSource"],
     "launch.substitutions": ["LaunchConfiguration", "PathJoinSubstitution"],
@@ -129,6 +147,28 @@ def test_every_argument_is_declared_described_and_used(file: Path, describe: Any
             a.args[0] for a in of("DeclareLaunchArgument", inner)}
 
 
+def test_every_camera_has_a_cell_in_a_namespace_and_arguments_of_its_own(describe: Any) -> None:
+    items = describe(ROOT / "launch" / "cameras.launch.py")
+    groups = of("GroupAction", items)  # scoped: a group's launch configurations end with it
+    assert len(groups) == 2 and all("scoped" not in group.kwargs for group in groups)
+    namespaces = []
+    for group in groups:
+        (include,) = of("IncludeLaunchDescription", list(group.walk()))
+        given = dict(include.kwargs["launch_arguments"])
+        cell, *rest = given.pop("namespace")
+        assert cell.args == ("namespace",)
+        namespaces.append("".join(rest))
+        assert {name: value.args[0] for name, value in given.items()} == {name: name for name in given}
+    assert namespaces == ["/left", "/right"]
+
+
+@pytest.mark.parametrize("cameras", ["", "left,", "left,left", ",", " "])
+def test_camera_names_that_cannot_be_meant(describe: Any, cameras: str) -> None:
+    (later,) = of("OpaqueFunction", describe(ROOT / "launch" / "cameras.launch.py"))
+    with pytest.raises(ValueError, match="cameras: expected different names"):
+        later.kwargs["function"](Context(cameras=cameras))
+
+
 def test_parameters_set_by_launch_are_declared_by_the_node(describe: Any) -> None:
     pytest.importorskip("rclpy")
     from ptad_ros.settings import NodeConfig, settings
@@ -159,6 +199,18 @@ def test_parameter_files_are_valid_and_the_documented_one_is_up_to_date() -> Non
     shown = (ROOT / "config" / "inspection.yaml").read_text(encoding="utf-8")
     assert shown == documented_yaml(), "run: python -m ptad_ros.settings config/inspection.yaml"
     assert from_dict(CellConfig, load_yaml(ROOT / "config" / "inspection.yaml")) == CellConfig()
+
+
+def test_the_table_of_parameters_is_up_to_date_and_complete() -> None:
+    from ptad_ros.settings import NodeConfig, documented_table, settings
+
+    shown = (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8")
+    assert shown == documented_table(), "run: python -m ptad_ros.settings"
+    rows = {row.split("|")[1].strip(" `"): row for row in shown.splitlines() if row.startswith("| `")}
+    assert list(rows) == [s.name for s in settings(NodeConfig)]
+    assert all(row.count(" | ") == 5 for row in rows.values()), "a bar within a cell ends the cell"
+    assert "| start |" in rows["reference.folder"] and "| any time |" in rows["detection.tolerance_mm"]
+    assert "| unconfigured |" in rows["part.cad"] and "| one of auto, cpu |" in rows["device"]
 
 
 def test_rviz_shows_topics_that_are_published() -> None:

@@ -56,7 +56,7 @@ def test_colcon_installs_the_root_package(tmp_path):
         "--packages-select", "ptad_ros", "--build-base", str(tmp_path / "build"),
         "--install-base", str(tmp_path / "install"), "--event-handlers", "console_direct-")
     prefix = tmp_path / "install" / "ptad_ros"
-    for folder in ("launch", "config"):
+    for folder in ("launch", "config", "security"):
         wanted = {p.name for p in (ROOT / folder).glob("*.*")}
         assert wanted, f"{folder} is empty"
         assert {p.name for p in (prefix / "share" / "ptad_ros" / folder).iterdir()} == wanted
