@@ -11,12 +11,13 @@ import pytest
 from benchmarks.pose import shapes
 from benchmarks.pose.conditions import CAMERA, DEFECTS, Condition, make_scene, noisy, ring_view, sphere_view
 from benchmarks.pose.errors import nees, pose_error
-from benchmarks.pose.objects import BenchObject, divided, generated
+from benchmarks.pose.objects import BenchObject, generated
 from benchmarks.pose.report import headline_of, write_report
 from benchmarks.pose.run import MODES, Row, as_json
 from ptad_core.config import ReferenceConfig
 from ptad_core.frames import make_transform, rotation_exp
 from ptad_core.reference.views import ring_directions
+from ptad_core.synthesis.parts import patches
 from ptad_core.types import AlignedPose, FloatArray, SeedSource
 
 HEADLINE = {"blind20_intact_success", "blind20_intact_median_deg", "blind20_defect_success", "sphere_intact_success",
@@ -120,7 +121,7 @@ def test_conditions_do_what_they_say(small):
 def test_a_mesh_without_components_is_divided_into_portions_that_make_it_up():
     whole = shapes.bracket().solid
     mesh = BenchObject(shapes.bracket(), "", ReferenceConfig()).mesh
-    parts = divided(mesh, "bracket")
+    parts = patches(mesh, "bracket")
     assert len(parts.components) >= 4 and parts.components[0].sound
     assert len(parts.solid.faces) == len(whole.faces)
     assert {c.on for c in parts.components[1:]} == {parts.components[0].name}

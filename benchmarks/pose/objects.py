@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from scipy.cluster.vq import kmeans2
 
 from benchmarks.pose import shapes
 from ptad_core.config import ReferenceConfig
@@ -16,9 +15,9 @@ from ptad_core.reference import load_mesh
 from ptad_core.reference.build import Reference, reference_from_mesh
 from ptad_core.reference.mesh import SUFFIXES, PartMesh, check_mesh
 from ptad_core.rendering.exact import ExactRenderer
-from ptad_core.synthesis.assembly import Assembly, Component
+from ptad_core.synthesis.assembly import Assembly
 from ptad_core.synthesis.families import FAMILIES
-from ptad_core.synthesis.shapes import Solid
+from ptad_core.synthesis.parts import patches
 
 OWN = {
     "table": (shapes.table, ""),
@@ -35,8 +34,6 @@ OWN = {
 }
 DRAWN = ("gear_motor", "chair", "flanged_pipe", "housing")
 """The families of the synthesis that the benchmark looks at; fixed, so that its figures keep their meaning."""
-PORTIONS = 7
-"""Portions that a mesh without components is divided into, to have something that can be missing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,23 +92,5 @@ def from_folder(folder: Path, unit: str, config: ReferenceConfig | None = None) 
         declared = path.with_suffix(".symmetry")
         symmetry = declared.read_text(encoding="utf-8").strip() if declared.is_file() else ""
         mesh = load_mesh(path, unit)
-        objects.append(BenchObject(divided(mesh, path.stem), symmetry, config or ReferenceConfig()))
+        objects.append(BenchObject(patches(mesh, path.stem), symmetry, config or ReferenceConfig()))
     return objects
-
-
-def divided(mesh: PartMesh, name: str, seed: int = 0) -> Assembly:
-    """Divide a mesh into patches of neighbouring faces; the largest carries the others."""
-    corners = mesh.vertices[mesh.faces]
-    centres = corners.mean(axis=1)
-    if len(centres) < 4 * PORTIONS:
-        raise MeshError(f"{name}: expected at least {4 * PORTIONS} triangles to divide, got {len(centres)}")
-    label = kmeans2(centres, PORTIONS, minit="++", seed=seed)[1]
-    area = 0.5 * np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
-    areas = np.bincount(label, area, PORTIONS)
-    body = int(np.argmax(areas))
-    components = []
-    for k in [body, *(k for k in range(PORTIONS) if k != body and areas[k] > 0)]:
-        used, faces = np.unique(mesh.faces[label == k], return_inverse=True)
-        components.append(Component(f"portion_{k}", Solid(mesh.vertices[used], faces.reshape(-1, 3)),
-                                    "" if k == body else f"portion_{body}", sound=k == body))
-    return Assembly(name, tuple(components))

@@ -10,7 +10,7 @@ import numpy as np
 
 from ptad_core.camera import Camera
 from ptad_core.errors import MeshError
-from ptad_core.frames import make_transform, transform_points
+from ptad_core.frames import invert, make_transform, transform_points
 from ptad_core.synthesis.appearance import Look, draw_appearance
 from ptad_core.synthesis.assembly import Assembly
 from ptad_core.synthesis.defects import Defect, DefectKind, Difference, Visibility, draw_visible_defect
@@ -97,9 +97,10 @@ def draw_sample(reference: Assembly, kind: DefectKind | None, rng: np.random.Gen
         if pixels.min() < 1 or pixels.max() > size_px - 2:
             raise MeshError("expected a defective part that stays in the picture, got one that leaves it")
     standing = None if seen_from_deg > LEAST_ABOVE_TABLE_DEG else False
-    scene = Scene(variant, make_transform(np.eye(3), np.zeros(3)), reference.diameter_m,
+    T_cell_part = make_transform(np.eye(3), np.array([0.0, 0.0, -reference.solid.vertices[:, 2].min()]))
+    scene = Scene(variant, T_cell_part, reference.diameter_m,
                   draw_appearance(rng, reference, look, table=standing), quality)
-    picture = scene.picture(camera, T_camera_part, rng)
+    picture = scene.picture(camera, T_camera_part @ invert(T_cell_part), rng)
     return Sample(reference, variant, camera, T_camera_part, picture.image_bgr, picture.mask, defect, difference)
 
 

@@ -141,6 +141,9 @@ class Scene:
             bent = corners[:, 0] * (1 - u - v) + corners[:, 1] * u + corners[:, 2] * v
             normal[near] = bent / np.linalg.norm(bent, axis=1, keepdims=True)
             flat[near] = self._flat_normals[face]
+            inside = near[np.einsum("ij,ij->i", flat[near], rays[near]) > 0]  # of an open mesh: lit from this side
+            normal[inside] *= -1
+            flat[inside] *= -1
         t[label == VOID] = 0.0
         return _Hits(label, rays, origin.astype(np.float32) + t[:, None] * rays, flat, normal)
 
