@@ -138,7 +138,7 @@ def fingerprint(config: InspectorConfig, weights_digest: str = "") -> str:
 
 def calibration_path(config: InspectorConfig, reference_hash: str) -> Path:
     """Return the file that keeps the calibration: beside the reference, or where the settings say."""
-    if config.detection.calibration in ("auto", "off"):
+    if config.detection.calibration in ("auto", "none"):
         return cache_folder(config.reference) / f"{reference_hash}.calibration.json"
     return Path(config.detection.calibration).expanduser()
 
@@ -153,7 +153,7 @@ def stored_calibration(config: InspectorConfig, reference_hash: str, detector: s
         CalibrationError: if the file that the settings name cannot be used.
     """
     path = calibration_path(config, reference_hash)
-    if config.detection.calibration == "off" or (config.detection.calibration == "auto" and not path.exists()):
+    if config.detection.calibration == "none" or (config.detection.calibration == "auto" and not path.exists()):
         return None
     if config.detection.calibration != "auto":
         return Calibration.load(path)

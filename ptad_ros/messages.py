@@ -144,6 +144,7 @@ def result_message(result: core.InspectionResult, header: Header) -> msg.Inspect
         part_id=result.part_id, reference_hash=result.reference_hash,
         score=float("nan") if detection is None else float(detection.score),
         threshold=float("nan") if detection is None else float(detection.threshold),
+        p_value=float("nan") if detection is None else float(detection.p_value),
         regions=[region_message(r) for r in detection.regions] if detection else [],
         times=[msg.StageTime(stage=t.stage, ms=float(t.ms)) for t in result.times])
     message.has_pose = result.pose is not None
@@ -169,7 +170,7 @@ def result_of(message: Any, segmentation: core.Segmentation | None, rendering: c
     if not np.isnan(message.score):
         detection = core.Detection(np.zeros((1, 1), np.float32) if anomaly_map is None else anomaly_map,
                                    float(message.score), float(message.threshold),
-                                   tuple(region_of(r) for r in message.regions))
+                                   tuple(region_of(r) for r in message.regions), p_value=float(message.p_value))
     return core.InspectionResult(
         core.Verdict(message.verdict), tuple(core.Reason(r) for r in message.reasons), message.message,
         message.part_id, message.reference_hash, segmentation=segmentation,

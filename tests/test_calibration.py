@@ -6,13 +6,19 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import yaml
+from part_making import CAMERA, bracket, config, picture, pose, save
 from result_making import not_inspected, passed
 
-from ptad_core.calibration import Calibration, calibrate, fingerprint, threshold_of
-from ptad_core.config import DetectionConfig, InspectorConfig
+from ptad_core.calibration import Calibration, calibrate, calibration_path, fingerprint, threshold_of
+from ptad_core.cli import main
+from ptad_core.config import DetectionConfig, InspectorConfig, to_dict
 from ptad_core.errors import CalibrationError
+from ptad_core.evaluation.results import read_results
+from ptad_core.inspector import Inspector
 from ptad_core.types import InspectionResult
 
 DETECTOR = fingerprint(InspectorConfig())
@@ -86,3 +92,48 @@ def test_fingerprint_follows_what_scores_depend_on() -> None:
     assert fingerprint(InspectorConfig(detection=DetectionConfig(tolerance_mm=2.0))) != DETECTOR
     assert fingerprint(InspectorConfig(), "weights") != DETECTOR
     assert fingerprint(InspectorConfig()) == DETECTOR
+
+
+def test_command_line_calibrates_and_inspection_uses_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of good parts at a rate of 20 %, then one of them again, and one with a piece missing."""
+    cad = save(bracket(), tmp_path / "bracket.stl")
+    (tmp_path / "good").mkdir()
+    for k in range(5):
+        cv2.imwrite(str(tmp_path / "good" / f"{k}.png"), picture(bracket(), pose(2.0 * k, (k, 0, 0)), seed=k))
+    values = to_dict(config(cad))
+    file = tmp_path / "settings.yaml"
+    file.write_text(yaml.safe_dump(values))
+    numbers = f"{CAMERA.fx},{CAMERA.fy},{CAMERA.cx},{CAMERA.cy}"
+    options = ["--config", str(file), "--camera", numbers]
+    assert main(["calibrate", str(tmp_path / "good"), *options, "--rate", "0.1"]) == 2
+    assert "at least 9 inspected images" in capsys.readouterr().err
+    assert main(["calibrate", str(tmp_path / "good"), *options, "--rate", "0.2"]) == 0
+    assert "5 images of good parts, 0 more" in capsys.readouterr().out
+    assert main(["inspect", str(tmp_path / "good" / "1.png"), *options, "--out", str(tmp_path / "out")]) == 0
+    (record,) = read_results(tmp_path / "out" / "results.jsonl")
+    assert record.p_value is not None and record.p_value > 0.2
+    off = ["--set", "detection.calibration=none", "--out", str(tmp_path / "off")]
+    assert main(["inspect", str(tmp_path / "good" / "1.png"), *options, *off]) == 0
+    (record,) = read_results(tmp_path / "off" / "results.jsonl")
+    assert (record.p_value, record.threshold) == (None, 1.0)
+
+
+def test_inspector_refuses_what_was_calibrated_otherwise(tmp_path: Path) -> None:
+    cad = save(bracket(), tmp_path / "bracket.stl")
+    inspector = Inspector.from_config(config(cad))
+    made = calibrate([good(k) for k in range(9)], inspector.detector, 0.1)
+    with pytest.raises(CalibrationError, match="reference"):
+        inspector.use_calibration(made)
+    right = replace(made, reference_hash=inspector.reference.hash)
+    inspector.use_calibration(right)
+    assert inspector.calibration is right
+    other = Inspector(inspector.reference, replace(inspector.config, detection=DetectionConfig(tolerance_mm=1.0)))
+    with pytest.raises(CalibrationError, match="detector"):
+        other.use_calibration(right)
+    path = calibration_path(inspector.config, right.reference_hash)
+    right.save(path)
+    assert Inspector.from_config(inspector.config).calibration == right
+    assert Inspector(inspector.reference, other.config).calibration is None, "made with another tolerance"
+    named = replace(other.config, detection=replace(other.config.detection, calibration=str(path)))
+    with pytest.raises(CalibrationError, match="detector"):
+        Inspector(inspector.reference, named)

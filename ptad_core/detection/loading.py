@@ -19,13 +19,13 @@ logger = logging.getLogger(__name__)
 
 @cache
 def load_judge(network: str) -> Judge | None:
-    """Return the network named by ``detection.network``; None where it is off, or where ``auto`` finds no torch.
+    """Return the network named by ``detection.network``; None where it is none, or where ``auto`` finds no torch.
 
     Raises:
         NetworkError: if the weights are not usable.
         DependencyError: if weights are named and torch or safetensors is not installed.
     """
-    if network == "off" or (network == "auto" and not PACKAGED.exists()):
+    if network == "none" or (network == "auto" and not PACKAGED.exists()):
         return None
     try:
         from ptad_core.detection.network.judge import Judge

@@ -40,6 +40,7 @@ class FrameRecord:
         index, stamp_ns, frame_id: which image.
         mask_area_px, mask_confidence: of the segmentation; None where none was made.
         score, threshold, regions: of the detection; None and empty where none was made.
+        p_value: likewise; None without a calibration too.
         Everything else as in ``InspectionResult``.
     """
 
@@ -57,6 +58,7 @@ class FrameRecord:
     score: float | None = None
     threshold: float | None = None
     regions: tuple[AnomalyRegion, ...] = ()
+    p_value: float | None = None
 
 
 def record_of(index: int, stamp_ns: int, frame_id: str, result: InspectionResult) -> FrameRecord:
@@ -70,7 +72,8 @@ def record_of(index: int, stamp_ns: int, frame_id: str, result: InspectionResult
         pose=result.pose,
         score=None if detection is None else detection.score,
         threshold=None if detection is None else detection.threshold,
-        regions=() if detection is None else detection.regions)
+        regions=() if detection is None else detection.regions,
+        p_value=None if detection is None or math.isnan(detection.p_value) else detection.p_value)
 
 
 def to_line(record: FrameRecord) -> str:
@@ -91,6 +94,7 @@ def to_line(record: FrameRecord) -> str:
         "score": _number(record.score),
         "threshold": _number(record.threshold),
         "regions": [_region_values(region) for region in record.regions],
+        "p_value": _number(record.p_value),
     })
 
 
@@ -110,7 +114,8 @@ def from_line(line: str) -> FrameRecord:
             tuple(Reason[name] for name in values["reasons"]), values["message"], values["part_id"],
             values["reference_hash"], values["mask_area_px"], values["mask_confidence"],
             None if values["pose"] is None else _pose_of(values["pose"]),
-            values["score"], values["threshold"], tuple(_region_of(region) for region in values["regions"]))
+            values["score"], values["threshold"], tuple(_region_of(region) for region in values["regions"]),
+            values.get("p_value"))
     except (KeyError, TypeError, ValueError) as error:
         raise PtadError(f"expected a line of results.jsonl, got {line[:80]!r}: {error!r}") from error
 

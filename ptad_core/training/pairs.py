@@ -11,7 +11,7 @@ seconds a shape, and a ray-cast one looks the same but for the softness of its e
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -21,24 +21,23 @@ from ptad_core.camera import Camera
 from ptad_core.config import SegmentationConfig
 from ptad_core.detection.network.inputs import MARGIN, SIZE_PX, Pair, encode
 from ptad_core.errors import MeshError
-from ptad_core.frames import make_transform, transform_points
+from ptad_core.frames import make_transform
 from ptad_core.image_window import ImageWindow
 from ptad_core.rendering.exact import ExactRenderer, ExactRendering
 from ptad_core.segmentation.foreground import by_border_colour
 from ptad_core.segmentation.mask import finish, to_lab
+from ptad_core.synthesis.appearance import Look, draw_appearance
 from ptad_core.synthesis.assembly import Assembly
 from ptad_core.synthesis.defects import DefectKind, Visibility, draw_visible_defect
 from ptad_core.synthesis.families import FAMILIES
-from ptad_core.synthesis.samples import FAST
-from ptad_core.synthesis.scene import Appearance, Scene, draw_appearance
-from ptad_core.synthesis.viewpoints import around
+from ptad_core.synthesis.samples import FAST, FOCAL, LEAST_ABOVE_TABLE_DEG, draw_view
+from ptad_core.synthesis.scene import Scene
 from ptad_core.training.pose_errors import draw_aligned
 from ptad_core.types import Box, ColorImage, FloatArray, MaskImage
 
 IMAGE_PX = 192
-FILL = (0.6, 0.86)
-"""Larger side of the part in the picture, relative to the picture's."""
-ONE_MATERIAL = 0.3
+TIDY = 0.3
+"""Share of the pictures from above that look like those of a tidy cell: a plain table, coloured parts."""
 STRIDE = 4
 """The dense target has a quarter of the resolution."""
 DEPTH_STEP = 0.01
@@ -83,39 +82,21 @@ def scene_pairs(reference: Assembly, kind: DefectKind, rng: np.random.Generator)
     Raises:
         MeshError: if no defect of this kind is visible.
     """
-    camera = Camera(1.2 * IMAGE_PX, 1.2 * IMAGE_PX, (IMAGE_PX - 1) / 2, (IMAGE_PX - 1) / 2, IMAGE_PX, IMAGE_PX)
-    T = _view(reference, camera, rng)
+    middle = (IMAGE_PX - 1) / 2
+    camera = Camera(FOCAL * IMAGE_PX, FOCAL * IMAGE_PX, middle, middle, IMAGE_PX, IMAGE_PX)
+    T, seen_from_deg = draw_view(reference, camera, rng)
+    table = None if seen_from_deg > LEAST_ABOVE_TABLE_DEG else False
     variant = draw_visible_defect(reference, kind, [(camera, T)], rng, Visibility(), tries=40)[0]
-    shown = [_shown(a, reference.diameter_m, camera, T, rng) for a in (reference, variant)]
+    shown = [_shown(a, reference.diameter_m, camera, T, table, rng) for a in (reference, variant)]
     return [_pair(photo, cad, GOOD if photo is cad else kind.value, reference, camera, T, rng)
             for photo in shown for cad in shown]
 
 
-def _view(reference: Assembly, camera: Camera, rng: np.random.Generator) -> FloatArray:
-    """Draw T_camera_part of a camera above the table, so near that the part fills the picture as in use."""
-    solid = reference.solid
-    target = solid.centre + rng.uniform(-0.03, 0.03, 3) * reference.diameter_m
-    azimuth, elevation = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(8, 75))
-    distance = 1.7 * reference.diameter_m
-    wanted = rng.uniform(*FILL) * IMAGE_PX
-    for _ in range(3):
-        T = around(target, distance, azimuth, elevation)
-        side = float(np.ptp(camera.project(transform_points(T, solid.vertices)), axis=0).max())
-        distance = max(distance * side / wanted, 0.75 * reference.diameter_m)
-    return around(target, distance, azimuth, elevation)
-
-
-def _appearance(assembly: Assembly, rng: np.random.Generator) -> Appearance:
-    """Draw how a scene looks; now and then all components are of one material, as cast or printed parts are."""
-    drawn = draw_appearance(rng, assembly)
-    if rng.random() < ONE_MATERIAL:
-        one = next(iter(drawn.materials.values()))
-        return replace(drawn, materials=dict.fromkeys(drawn.materials, one))
-    return drawn
-
-
-def _shown(assembly: Assembly, diameter_m: float, camera: Camera, T: FloatArray, rng: np.random.Generator) -> _Shown:
-    scene = Scene(assembly, make_transform(np.eye(3), np.zeros(3)), diameter_m, _appearance(assembly, rng), FAST)
+def _shown(assembly: Assembly, diameter_m: float, camera: Camera, T: FloatArray, table: bool | None,
+           rng: np.random.Generator) -> _Shown:
+    look = Look.CELL if table is None and rng.random() < TIDY else Look.TRAIN
+    appearance = draw_appearance(rng, assembly, look, table=table)
+    scene = Scene(assembly, make_transform(np.eye(3), np.zeros(3)), diameter_m, appearance, FAST)
     picture = scene.picture(camera, T, rng)
     lab = to_lab(picture.image_bgr)
     found = finish(by_border_colour(lab, shadows=True), lab, "auto", SegmentationConfig())
