@@ -45,6 +45,7 @@ class Sample:
         mask: (H, W) bool, true where the picture shows the part.
         defect: None for an intact part.
         difference: where the defect is seen; None for an intact part.
+        empty_bgr: (H, W, 3) the same scene without the part; None where it was not asked for.
     """
 
     reference: Assembly
@@ -55,6 +56,7 @@ class Sample:
     mask: MaskImage
     defect: Defect | None
     difference: Difference | None
+    empty_bgr: ColorImage | None = None
 
 
 def draw_view(reference: Assembly, camera: Camera, rng: np.random.Generator,
@@ -80,7 +82,7 @@ def draw_view(reference: Assembly, camera: Camera, rng: np.random.Generator,
 
 def draw_sample(reference: Assembly, kind: DefectKind | None, rng: np.random.Generator, size_px: int = 256,
                 visibility: Visibility | None = None, quality: Quality = FAST, look: Look = Look.TRAIN,
-                elevation_deg: tuple[float, float] = ELEVATION_DEG) -> Sample:
+                elevation_deg: tuple[float, float] = ELEVATION_DEG, empty: bool = False) -> Sample:
     """Draw a view, a defect of a kind (None: intact), an appearance, and take the picture.
 
     Raises:
@@ -98,10 +100,16 @@ def draw_sample(reference: Assembly, kind: DefectKind | None, rng: np.random.Gen
             raise MeshError("expected a defective part that stays in the picture, got one that leaves it")
     standing = None if seen_from_deg > LEAST_ABOVE_TABLE_DEG else False
     T_cell_part = make_transform(np.eye(3), np.array([0.0, 0.0, -reference.solid.vertices[:, 2].min()]))
-    scene = Scene(variant, T_cell_part, reference.diameter_m,
-                  draw_appearance(rng, reference, look, table=standing), quality)
-    picture = scene.picture(camera, T_camera_part @ invert(T_cell_part), rng)
-    return Sample(reference, variant, camera, T_camera_part, picture.image_bgr, picture.mask, defect, difference)
+    appearance = draw_appearance(rng, reference, look, table=standing)
+    T_camera_cell = T_camera_part @ invert(T_cell_part)
+    scene = Scene(variant, T_cell_part, reference.diameter_m, appearance, quality)
+    picture = scene.picture(camera, T_camera_cell, rng)
+    without = None
+    if empty:
+        scene = Scene(None, T_cell_part, reference.diameter_m, appearance, quality)
+        without = scene.picture(camera, T_camera_cell, rng).image_bgr
+    return Sample(reference, variant, camera, T_camera_part, picture.image_bgr, picture.mask, defect, difference,
+                  without)
 
 
 @dataclass(frozen=True)
@@ -120,6 +128,7 @@ class Samples:
         look: what appearances are drawn from.
         pictures_per_shape: how often a shape is seen.
         elevation_deg: range that parts are seen from.
+        empty: whether each scene is pictured without the part too.
     """
 
     count: int
@@ -130,6 +139,7 @@ class Samples:
     look: Look = Look.TRAIN
     pictures_per_shape: int = 4
     elevation_deg: tuple[float, float] = ELEVATION_DEG
+    empty: bool = False
 
     def __len__(self) -> int:
         return self.count
@@ -155,7 +165,7 @@ class Samples:
         rng = np.random.default_rng([self.seed, 1, index])
         reference = self.reference(self.shape_of(index))
         draw = partial(draw_sample, reference, rng=rng, size_px=self.size_px, look=self.look,
-                       elevation_deg=self.elevation_deg)
+                       elevation_deg=self.elevation_deg, empty=self.empty)
         if rng.random() < INTACT_SHARE:
             return draw(None)
         kinds = rng.permutation(list(DefectKind))
