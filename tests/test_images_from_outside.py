@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -111,3 +113,39 @@ def test_a_distorted_region_is_rectified_like_the_whole_image() -> None:
 def test_regions_that_cannot_be_used_are_refused(given: Any, rectified: bool, words: str) -> None:
     with pytest.raises(CameraError, match=words):
         decode_camera(given, rectified)
+
+
+BLUE, GREEN, RED, GREY = 40, 120, 220, 90
+CONVENTIONS = (Path(__file__).resolve().parent.parent / "docs" / "conventions.md").read_text(encoding="utf-8")
+(ACCEPTED,) = re.findall(r"Accepted from outside: (.*?) and what", CONVENTIONS, re.DOTALL)
+
+
+def one_colour(encoding: str) -> np.ndarray:
+    """Pixels of one colour, as an encoding has them: (8, 8) or (8, 8, channels), uint8 or uint16."""
+    kind = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8", "16UC1": "mono16"}.get(encoding, encoding)
+    if kind.startswith("bayer"):
+        pattern = [{"r": RED, "g": GREEN, "b": BLUE}[letter] for letter in kind[6:10]]
+        pixels = np.tile(np.array(pattern, np.uint8).reshape(2, 2), (4, 4))
+    elif kind.startswith("mono"):
+        pixels = np.full((8, 8), GREY, np.uint8)
+    elif kind[:3] in ("yuv", "uyv", "yuy"):  # video range, ITU-R BT.601
+        luma = round(16 + (65.481 * RED + 128.553 * GREEN + 24.966 * BLUE) / 255)
+        chroma = [round(128 + (-37.797 * RED - 74.203 * GREEN + 112.0 * BLUE) / 255),
+                  round(128 + (112.0 * RED - 93.786 * GREEN - 18.214 * BLUE) / 255)]
+        pixels = np.full((8, 8, 2), luma, np.uint8)
+        pixels[:, :, int("yuy" in kind)] = np.tile(chroma, (8, 4))  # U and V take turns, before or after the Y
+    else:
+        pixels = np.full((8, 8, len(kind.rstrip("0168"))), 255, np.uint8)
+        for channel, letter in enumerate(kind[:3]):
+            pixels[..., channel] = {"r": RED, "g": GREEN, "b": BLUE}[letter]
+    return pixels.astype(np.uint16) * 257 if "16" in encoding else pixels
+
+
+@pytest.mark.parametrize("encoding", re.findall(r"`(\w+)`", ACCEPTED))
+def test_every_encoding_of_the_conventions_shows_its_colour(encoding: str) -> None:
+    pixels = one_colour(encoding)
+    message = SimpleNamespace(encoding=encoding, height=8, width=8, step=pixels.strides[0], data=pixels.tobytes(),
+                              is_bigendian=0)
+    grey = pixels.ndim == 2 and not encoding.startswith("bayer")
+    expected = [GREY] * 3 if grey else [BLUE, GREEN, RED]
+    assert np.abs(decode_image(message)[2:-2, 2:-2].astype(int) - expected).max() <= 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -89,3 +90,5 @@ def test_where_there_are_no_wheels_the_ros_installation_is_shown(machine, fault)
     done = machine(**fault)
     assert done.returncode == 1
     assert "colcon build --base-paths . ptad_msgs" in done.stderr
+    section = re.search(r'the README, "([^"]+)"', done.stderr)
+    assert section is not None and f"## {section[1]}\n" in (SCRIPT.parent.parent / "README.md").read_text()

@@ -8,7 +8,8 @@ fail() {
     exit 1
 }
 
-ros_way='On a machine with a ROS 2 installation (Jazzy or later) this checkout builds without pip:
+ros_way='With a ROS 2 installation (Jazzy or later) colcon builds this checkout; rosdep brings most packages, and pip the few
+  that rosdep has no key for, into a virtual environment (the README, "In a ROS 2 workspace", has every line):
   rosdep install --from-paths . ptad_msgs -iy && colcon build --base-paths . ptad_msgs'
 
 # ROS 2's wheels exist for x86-64 Linux with glibc 2.28 or later only.
