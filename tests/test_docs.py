@@ -18,14 +18,15 @@ from ptad_core import cli
 from ptad_core.advice import NEXT_STEP
 from ptad_core.cli.options import resolve_config
 from ptad_core.config import CellConfig, from_dict
-from ptad_core.detection.detect import LEAST_TOLERANCE_PX
+from ptad_core.detection.geometry import LEAST_TOLERANCE_PX
 from ptad_core.evaluation.results import record_of, times_line, to_line, write_results
 from ptad_core.rendering.view import MAX_SIZE_PX
 from ptad_core.types import Reason
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
-GUIDES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("integrator", "tuning", "robot", "research"))]
+GUIDES = [ROOT / "README.md",
+          *(ROOT / "docs" / f"{name}.md" for name in ("integrator", "cell", "tuning", "robot", "research"))]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 SECTIONS = ("part", "reference", "segmentation", "pose", "detection", "input", "tf", "output")
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
@@ -66,7 +67,7 @@ def anchors(page: Path) -> set[str]:
 @pytest.fixture(scope="module")
 def sources() -> str:
     """All that could define a name: code, messages, settings, recipes."""
-    patterns = ("ptad_*/**/*.py", "ptad_msgs/msg/*.msg", "launch/*.py", "config/*", "benchmarks/**/*.py", "setup.py",
+    patterns = ("ptad_*/**/*.py", "ptad_msgs/*/*.*", "launch/*.py", "config/*", "benchmarks/**/*.py", "setup.py",
                 "Makefile", "package.xml", "requirements*.txt")
     return "\n".join(path.read_text(encoding="utf-8") for pattern in patterns for path in sorted(ROOT.glob(pattern)))
 
@@ -172,8 +173,8 @@ def test_the_tables_of_results_are_what_is_written() -> None:
 def test_examples_are_valid() -> None:
     for page in GUIDES:
         for code in blocks(page, "yaml"):
-            (inner,) = yaml.safe_load(code).values()
-            from_dict(CellConfig, inner["ros__parameters"])
+            for inner in yaml.safe_load(code).values():
+                from_dict(CellConfig, inner["ros__parameters"])
         for code in blocks(page, "python"):
             compile(code, page.name, "exec")
     tuning = " ".join(text_of(ROOT / "docs" / "tuning.md").split())

@@ -113,7 +113,7 @@ ROSDEP_KEYS = {"numpy": "python3-numpy", "opencv-python-headless": "python3-open
                "scipy": "python3-scipy"}
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/decisions/0002-substitutes.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/integrator.md", "docs/decisions/0002-substitutes.md"])
 def test_a_ROS_workspace_gets_every_package_from_rosdep_or_from_pip(document):
     """Embreex is of the recordings that are made here, and has no wheels for arm64."""
     text = (ROOT / document).read_text()
