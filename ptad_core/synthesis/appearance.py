@@ -8,13 +8,13 @@ judged on the other.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 
 from ptad_core.synthesis.assembly import Assembly
-from ptad_core.synthesis.backgrounds import Background, draw_background
+from ptad_core.synthesis.backgrounds import Background, backdrop_for, draw_background
 from ptad_core.synthesis.lighting import Lighting, draw_lighting, draw_raking_light, draw_room_light
 from ptad_core.synthesis.sensor import Sensor, draw_any_sensor, draw_sensor
 from ptad_core.synthesis.table import Table, draw_table
@@ -82,6 +82,12 @@ def draw_appearance(rng: np.random.Generator, assembly: Assembly, look: Look = L
     standing = rng.random() > NO_TABLE if table is None else table
     ground = Table.of(draw_background(rng, unseen), float(rng.uniform(30, 110))) if standing else None
     return Appearance(materials, ground, lighting, draw_any_sensor(rng), Noise(rng), background)
+
+
+def before_backdrop(appearance: Appearance) -> Appearance:
+    """Return the look with the part hanging before a plain backdrop that it stands out from, lit or in shade."""
+    colours = np.array([c for m in appearance.materials.values() for c in (m.colour, m.second)])
+    return replace(appearance, table=None, background=backdrop_for(colours))
 
 
 def _any_materials(rng: np.random.Generator, assembly: Assembly, unseen: bool) -> Mapping[str, Material]:

@@ -17,6 +17,10 @@ Background = Array
 
 SIZE = 192
 
+BACKDROPS = np.array([(0.85, 0.85, 0.85), (0.05, 0.6, 0.08), (0.05, 0.1, 0.6), (0.7, 0.05, 0.5), (0.8, 0.65, 0.03),
+                      (0.65, 0.04, 0.03), (0.05, 0.5, 0.6)])
+"""Linear RGB: white, green, blue, magenta, yellow, red, cyan."""
+
 
 def draw_background(rng: np.random.Generator, unseen: bool) -> Background:
     """Draw a background of the kinds to learn from, or of those to be judged on; plain and fading ones are in both."""
@@ -24,6 +28,19 @@ def draw_background(rng: np.random.Generator, unseen: bool) -> Background:
     picture = kinds[int(rng.integers(len(kinds)))](rng)
     fine = rng.standard_normal((SIZE, SIZE), dtype=np.float32) * np.float32(rng.uniform(0.0, 0.05))
     return np.clip(picture * (1 + fine[..., None]), 0.002, 1).astype(np.float32)
+
+
+def backdrop_for(colours: NDArray[np.float64]) -> Background:
+    """Return the plain backdrop that (n, 3) linear colours differ from most, as whoever sets a cell up would choose."""
+    shades = np.concatenate([colours * share for share in (0.1, 0.3, 1.0, 1.5)])
+    away = np.linalg.norm(_lab(BACKDROPS)[:, None] - _lab(shades), axis=2).min(axis=1)
+    return np.broadcast_to(BACKDROPS[int(np.argmax(away))].astype(np.float32), (SIZE, SIZE, 3))
+
+
+def _lab(linear: NDArray[np.float64]) -> Array:
+    """Return (n, 3) CIELAB of linear RGB."""
+    srgb = (np.clip(linear, 0, 1) ** (1 / 2.2)).astype(np.float32)[None]
+    return np.asarray(cv2.cvtColor(srgb, cv2.COLOR_RGB2Lab)[0], np.float32)
 
 
 def _colour(rng: np.random.Generator) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 from ptad_core.camera import Camera
 from ptad_core.errors import MeshError
 from ptad_core.frames import invert, make_transform, transform_points
-from ptad_core.synthesis.appearance import Look, draw_appearance
+from ptad_core.synthesis.appearance import Look, before_backdrop, draw_appearance
 from ptad_core.synthesis.assembly import Assembly
 from ptad_core.synthesis.defects import Defect, DefectKind, Difference, Visibility, draw_visible_defect
 from ptad_core.synthesis.families import FAMILIES
@@ -45,7 +45,6 @@ class Sample:
         mask: (H, W) bool, true where the picture shows the part.
         defect: None for an intact part.
         difference: where the defect is seen; None for an intact part.
-        empty_bgr: (H, W, 3) the same scene without the part; None where it was not asked for.
     """
 
     reference: Assembly
@@ -56,7 +55,6 @@ class Sample:
     mask: MaskImage
     defect: Defect | None
     difference: Difference | None
-    empty_bgr: ColorImage | None = None
 
 
 def draw_view(reference: Assembly, camera: Camera, rng: np.random.Generator,
@@ -82,7 +80,7 @@ def draw_view(reference: Assembly, camera: Camera, rng: np.random.Generator,
 
 def draw_sample(reference: Assembly, kind: DefectKind | None, rng: np.random.Generator, size_px: int = 256,
                 visibility: Visibility | None = None, quality: Quality = FAST, look: Look = Look.TRAIN,
-                elevation_deg: tuple[float, float] = ELEVATION_DEG, empty: bool = False) -> Sample:
+                elevation_deg: tuple[float, float] = ELEVATION_DEG, backdrop: bool = False) -> Sample:
     """Draw a view, a defect of a kind (None: intact), an appearance, and take the picture.
 
     Raises:
@@ -101,15 +99,11 @@ def draw_sample(reference: Assembly, kind: DefectKind | None, rng: np.random.Gen
     standing = None if seen_from_deg > LEAST_ABOVE_TABLE_DEG else False
     T_cell_part = make_transform(np.eye(3), np.array([0.0, 0.0, -reference.solid.vertices[:, 2].min()]))
     appearance = draw_appearance(rng, reference, look, table=standing)
-    T_camera_cell = T_camera_part @ invert(T_cell_part)
+    if backdrop:
+        appearance = before_backdrop(appearance)
     scene = Scene(variant, T_cell_part, reference.diameter_m, appearance, quality)
-    picture = scene.picture(camera, T_camera_cell, rng)
-    without = None
-    if empty:
-        scene = Scene(None, T_cell_part, reference.diameter_m, appearance, quality)
-        without = scene.picture(camera, T_camera_cell, rng).image_bgr
-    return Sample(reference, variant, camera, T_camera_part, picture.image_bgr, picture.mask, defect, difference,
-                  without)
+    picture = scene.picture(camera, T_camera_part @ invert(T_cell_part), rng)
+    return Sample(reference, variant, camera, T_camera_part, picture.image_bgr, picture.mask, defect, difference)
 
 
 @dataclass(frozen=True)
@@ -128,7 +122,7 @@ class Samples:
         look: what appearances are drawn from.
         pictures_per_shape: how often a shape is seen.
         elevation_deg: range that parts are seen from.
-        empty: whether each scene is pictured without the part too.
+        backdrop: whether parts hang before a plain backdrop that sets them off, so that they can be segmented.
     """
 
     count: int
@@ -139,7 +133,7 @@ class Samples:
     look: Look = Look.TRAIN
     pictures_per_shape: int = 4
     elevation_deg: tuple[float, float] = ELEVATION_DEG
-    empty: bool = False
+    backdrop: bool = False
 
     def __len__(self) -> int:
         return self.count
@@ -165,7 +159,7 @@ class Samples:
         rng = np.random.default_rng([self.seed, 1, index])
         reference = self.reference(self.shape_of(index))
         draw = partial(draw_sample, reference, rng=rng, size_px=self.size_px, look=self.look,
-                       elevation_deg=self.elevation_deg, empty=self.empty)
+                       elevation_deg=self.elevation_deg, backdrop=self.backdrop)
         if rng.random() < INTACT_SHARE:
             return draw(None)
         kinds = rng.permutation(list(DefectKind))

@@ -26,7 +26,7 @@ from ptad_core.image_window import ImageWindow
 from ptad_core.rendering.exact import ExactRenderer, ExactRendering
 from ptad_core.segmentation.foreground import by_border_colour
 from ptad_core.segmentation.mask import finish, to_lab
-from ptad_core.synthesis.appearance import Look, draw_appearance
+from ptad_core.synthesis.appearance import Look, before_backdrop, draw_appearance
 from ptad_core.synthesis.assembly import Assembly
 from ptad_core.synthesis.defects import DefectKind, Visibility, draw_visible_defect
 from ptad_core.synthesis.families import FAMILIES
@@ -36,8 +36,11 @@ from ptad_core.training.pose_errors import draw_aligned
 from ptad_core.types import Box, ColorImage, FloatArray, MaskImage
 
 IMAGE_PX = 192
-TIDY = 0.3
-"""Share of the pictures from above that look like those of a tidy cell: a plain table, coloured parts."""
+TIDY, BACKDROP = 0.3, 0.45
+"""Share of the pictures from above that look like those of a tidy cell: a plain table, coloured parts; and share of the
+others before a plain backdrop."""
+LEAST_IOU = 0.75
+"""Object masks worse than this would not have led to a pose: the true mask takes their place."""
 STRIDE = 4
 """The dense target has a quarter of the resolution."""
 DEPTH_STEP = 0.01
@@ -94,14 +97,16 @@ def scene_pairs(reference: Assembly, kind: DefectKind, rng: np.random.Generator)
 
 def _shown(assembly: Assembly, diameter_m: float, camera: Camera, T: FloatArray, table: bool | None,
            rng: np.random.Generator) -> _Shown:
-    look = Look.CELL if table is None and rng.random() < TIDY else Look.TRAIN
-    appearance = draw_appearance(rng, assembly, look, table=table)
+    tidy, plain = table is None and rng.random() < TIDY, rng.random() < BACKDROP
+    appearance = draw_appearance(rng, assembly, Look.CELL if tidy else Look.TRAIN, table=table)
+    if plain and not tidy:
+        appearance = before_backdrop(appearance)
     scene = Scene(assembly, make_transform(np.eye(3), np.zeros(3)), diameter_m, appearance, FAST)
     picture = scene.picture(camera, T, rng)
     lab = to_lab(picture.image_bgr)
-    found = finish(by_border_colour(lab, shadows=True), lab, "auto", SegmentationConfig())
-    return _Shown(assembly, ExactRenderer(assembly.solid.vertices, assembly.solid.faces), picture.image_bgr,
-                  picture.mask if found.reasons else found.mask)
+    found = finish(by_border_colour(lab, shadows=not plain), lab, "auto", SegmentationConfig())
+    seen = found.mask if iou(found.mask, picture.mask) >= LEAST_IOU else picture.mask
+    return _Shown(assembly, ExactRenderer(assembly.solid.vertices, assembly.solid.faces), picture.image_bgr, seen)
 
 
 def _pair(photo: _Shown, cad: _Shown, kind: str, reference: Assembly, camera: Camera, T: FloatArray,
@@ -130,6 +135,11 @@ def differences(photo: ExactRendering, cad: ExactRendering, step_m: float) -> Ta
     small = (missing.shape[1] // STRIDE, missing.shape[0] // STRIDE)
     return np.stack([cv2.resize(255 * m.astype(np.uint8), small, interpolation=cv2.INTER_AREA)
                      for m in (missing, surplus)])
+
+
+def iou(a: MaskImage, b: MaskImage) -> float:
+    """Return the intersection over the union of two masks; 0 where both are empty."""
+    return float((a & b).sum() / max((a | b).sum(), 1))
 
 
 def _box(mask: MaskImage) -> Box:
