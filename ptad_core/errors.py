@@ -45,3 +45,7 @@ class NetworkError(PtadError):
 
 class DependencyError(PtadError):
     """An optional package is needed for what was asked, and is not installed."""
+
+
+class DatasetError(PtadError):
+    """A data set's folder lacks a file, or a file holds what the layout does not allow."""

@@ -11,7 +11,7 @@ import trimesh
 from scipy.cluster.vq import kmeans2
 
 from ptad_core.config import UNITS_IN_METRES
-from ptad_core.errors import MeshError
+from ptad_core.errors import MeshError, UnitError
 from ptad_core.reference.mesh import SUFFIXES, PartMesh, load_mesh
 from ptad_core.synthesis.assembly import Assembly, Component
 from ptad_core.synthesis.cut import cut
@@ -39,6 +39,8 @@ def load_parts(folder: Path, unit: str) -> list[Assembly]:
     for path in paths:
         try:
             parts.append(load_part(path, unit))
+        except UnitError:
+            raise
         except MeshError as error:
             _LOG.warning("left out: %s", error)
     if not parts:
