@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 import importlib.metadata
 import importlib.util
+import json
 import os
 import platform
 import shutil
@@ -53,12 +54,13 @@ class Finding:
     next_step: str = ""
 
 
-def run_doctor(config: Path | None = None, node: str = "") -> list[Finding]:
+def run_doctor(config: Path | None = None, node: str = "", live: str = "") -> list[Finding]:
     """Look at machine, packages and ROS, and at a configuration file with its CAD where one is given.
 
     Args:
         config: the file.
         node: whose settings, where it holds those of several.
+        live: namespace of a running camera to look at; '' looks at none.
     """
     findings = [check_python(), check_processor()]
     findings += check_packages()
@@ -66,7 +68,8 @@ def run_doctor(config: Path | None = None, node: str = "") -> list[Finding]:
     findings += check_ros()
     findings += check_ros_environment()
     cell, of_config = check_config(config, node) if config else (CellConfig(), [])
-    return [*findings, check_cache(cell.reference), *of_config]
+    of_camera = check_live(live, config, node) if live else []
+    return [*findings, check_cache(cell.reference), *of_config, *of_camera]
 
 
 def ok(name: str, what: str) -> Finding:
@@ -263,6 +266,22 @@ def check_background(cell: CellConfig) -> Iterator[Finding]:
     else:
         yield error("background", f"{cell.segmentation.background or 'no picture'} is not there",
                     "set segmentation.background to a picture of the empty scene")
+
+
+def check_live(namespace: str, config: Path | None, node: str) -> list[Finding]:
+    """Listen to a running camera and to TF for some seconds, as a cell would; done by a process that imports ROS."""
+    command = [sys.executable, "-m", "ptad_ros.examine", namespace]
+    command += ["--config", str(config), "--node", node] if config else []
+    done = _run(command)
+    try:
+        values = [json.loads(line) for line in done.stdout.splitlines()]
+        found = [Finding(**{**value, "severity": Severity(value["severity"])}) for value in values]
+    except (ValueError, TypeError, KeyError):
+        found = []
+    if done.returncode != 0 or not found:
+        found.append(error("live", f"the camera could not be looked at: {_last_line(done)}",
+                           f"{REINSTALL}, or source a ROS 2 installation; check the namespace"))
+    return found
 
 
 def _is_there(module: str) -> bool:

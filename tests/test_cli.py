@@ -114,7 +114,7 @@ def test_a_folder_that_cannot_be_made_is_one_line_and_exit_code_2(tmp_path: Path
 
 def test_what_nobody_foresaw_is_no_failed_part(monkeypatch: pytest.MonkeyPatch,
                                                capsys: pytest.CaptureFixture[str]) -> None:
-    def stumble(_config: object, _node: str) -> list[Finding]:
+    def stumble(*_given: object) -> list[Finding]:
         raise ZeroDivisionError("division by zero")
 
     monkeypatch.setattr("ptad_core.cli.doctor.run_doctor", stumble)
@@ -198,7 +198,7 @@ def test_real_without_recordings(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_doctor(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, severity: Severity,
                 code: int) -> None:
     findings = [Finding("python", Severity.OK, "3.11"), Finding("cad", severity, "absent.stl", "set part.cad")]
-    monkeypatch.setattr("ptad_core.cli.doctor.run_doctor", lambda _config, _node: findings)
+    monkeypatch.setattr("ptad_core.cli.doctor.run_doctor", lambda *_given: findings)
     assert main(["doctor"]) == code
     out = capsys.readouterr().out
     assert "absent.stl" in out and "-> set part.cad" in out and severity.value in out.lower()
