@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.exceptions import ParameterNotDeclaredException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -41,14 +42,13 @@ class NodeParameters:
         given = _overrides(node)
         unknown = sorted(n for n in given if n not in self._settings and not n.startswith(_ROS_OWN))
         if unknown:
-            near = difflib.get_close_matches(unknown[0], self._settings, n=1)
-            meant = f"did you mean {near[0]}?" if near else "config/inspection.yaml shows all there are"
-            raise ConfigError(f"unknown parameter {unknown[0]}; {meant}")
+            raise ConfigError(f"unknown parameter {unknown[0]}; {self._meant(unknown[0])}")
         for s in self._settings.values():
             # Overrides are applied here and not by rclpy, which refuses `tolerance_mm: 3` for not being 3.0.
             value = check(s.name, given[s.name].value, s.hint, s.limits) if s.name in given else s.default
             node.declare_parameter(s.name, _plain(value), _descriptor(s), ignore_override=True)
         self.config = self._snapshot()
+        node.add_pre_set_parameters_callback(self._require_known)
         node.add_on_set_parameters_callback(self._validate)
         node.add_post_set_parameters_callback(self._adopt)
 
@@ -74,6 +74,8 @@ class NodeParameters:
         values = _flat(part)
         own = {name: self._own.get(name, self._node.get_parameter(name).value) for name in values}
         changes = [Parameter(name, value=_plain(value)) for name, value in {**self._own, **values}.items()]
+        if not changes:
+            return self.config  # rclpy takes no empty list
         self._adopting = True
         try:
             result = self._node.set_parameters_atomically(changes)
@@ -83,6 +85,17 @@ class NodeParameters:
             raise ConfigError(result.reason)
         self._own = own
         return self.config
+
+    def _meant(self, unknown: str) -> str:
+        near = difflib.get_close_matches(unknown, self._settings, n=1)
+        return f"did you mean {near[0]}?" if near else "config/inspection.yaml shows all there are"
+
+    def _require_known(self, changes: list[Parameter]) -> list[Parameter]:
+        """Refuse unknown names here: rclpy's own refusal does not say which it was."""
+        for change in changes:
+            if not self._node.has_parameter(change.name):
+                raise ParameterNotDeclaredException(f"{change.name}; {self._meant(change.name)}")
+        return changes
 
     def _validate(self, changes: list[Parameter]) -> SetParametersResult:
         try:
