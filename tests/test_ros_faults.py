@@ -16,6 +16,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from ptad_msgs.msg import InspectionResult
+from rcl_interfaces.srv import SetParameters
 from rclpy.context import Context
 from rclpy.parameter import Parameter
 from ros_harness import BEST_EFFORT, FAKE, Cameraman, cell, fake_reference
@@ -55,6 +56,18 @@ def test_a_transition_that_is_not_possible_is_refused_and_the_node_goes_on(trans
         assert not future.result().success and node.active
         camera.shoot(1.0)
         assert camera.result(1.0).verdict == InspectionResult.PASS
+
+
+def test_an_unknown_parameter_is_refused_by_name_while_running() -> None:
+    with cell(InspectionNode) as (camera, _):
+        client = camera.create_client(SetParameters, "/inspection/set_parameters")
+        assert client.wait_for_service(5.0)
+        future = client.call_async(SetParameters.Request(
+            parameters=[Parameter("segmentation.metod", value="auto").to_parameter_msg()]))
+        camera.wait(future.done)
+        (answer,) = future.result().results
+        assert not answer.successful
+        assert all(name in answer.reason for name in ("segmentation.metod", "did you mean segmentation.method?"))
 
 
 def test_two_cameras_on_one_topic_are_told() -> None:

@@ -19,7 +19,7 @@ class Fault:
         family: what it happens to.
         name: what happens.
         inject: does it, and checks what the cell says.
-        own_cell: it leaves a cell that is set up unlike the others; the next fault gets a fresh one.
+        own_cell: it starts a cell that is set up unlike the others.
     """
 
     family: str

@@ -51,7 +51,7 @@ class Outcome:
 
 
 def inject(rig: Rig, fault: Fault) -> Outcome:
-    """Inject a fault into the running cell; hand the cell back in order."""
+    """Inject a fault into the running cell, and see whether it recovers."""
     rig.begin()
     wrong_before, problem = rig.wrong_passes(), ""
     try:
@@ -60,11 +60,8 @@ def inject(rig: Rig, fault: Fault) -> Outcome:
         problem = str(error)
     recovery_s = _recovery(rig)
     time.sleep(QUIET_S)  # what comes late counts too
-    outcome = Outcome(fault, tuple(rig.said), tuple(rig.words), problem, recovery_s,
-                      rig.wrong_passes() - wrong_before)
-    if fault.own_cell or recovery_s is None:
-        rig.restart()
-    return outcome
+    return Outcome(fault, tuple(rig.said), tuple(rig.words), problem, recovery_s,
+                   rig.wrong_passes() - wrong_before)
 
 
 def _recovery(rig: Rig) -> float | None:
@@ -127,6 +124,8 @@ def main() -> None:
     with running_rig(make_scene(options.out), options.out) as rig:
         rig.start()
         for fault in faults:
+            if outcomes and (outcomes[-1].fault.own_cell > fault.own_cell or outcomes[-1].recovery_s is None):
+                rig.restart()
             outcomes.append(inject(rig, fault))
             print(table(outcomes[-1:]), flush=True)
     print(f"\n{len(outcomes)} faults in {time.monotonic() - started:.0f} s")

@@ -49,7 +49,7 @@ def hangs(rig: Rig) -> None:
     with _sabotaged(rig) as sabotage:
         sabotage.write_text("hang", encoding="utf-8")
         at_ns = rig.send(may_pass=True)
-        rig.told("under way for", timeout_s=13.0)
+        rig.told("one image is under way for", timeout_s=13.0)
         rig.answer(at_ns)
         rig.note("then it is answered", "PASS")
 

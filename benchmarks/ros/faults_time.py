@@ -30,7 +30,8 @@ def loops(rig: Rig) -> None:
     for _ in range(3):
         rig.now_ns = first_ns
         for _ in range(3):
-            rig.passes(at_ns=None)
+            rig.passes()
+            rig.now_ns += 4 * PERIOD_NS
     rig.told("jumped back")
     rig.note("inspects on", "PASS")
 
@@ -43,7 +44,7 @@ def forward(rig: Rig) -> None:
 
 @fault(FAMILY, "image stamps are all zero")
 def zero_stamps(rig: Rig) -> None:
-    rig.refuses(Reason.TF_STALE, at_ns=rig.send(at_ns=0, tf=False))
+    rig.refuses(Reason.TF_MISSING, Reason.TF_STALE, at_ns=rig.send(at_ns=0, tf=False))
 
 
 @fault(FAMILY, "image stamps are an hour ahead of TF")
@@ -53,7 +54,7 @@ def images_ahead(rig: Rig) -> None:
 
 @fault(FAMILY, "image stamps are an hour behind TF")
 def images_behind(rig: Rig) -> None:
-    rig.refuses(Reason.TF_STALE, at_ns=rig.send(at_ns=rig.now_ns - HOUR_NS, tf=False))
+    rig.refuses(Reason.TF_MISSING, Reason.TF_STALE, at_ns=rig.send(at_ns=rig.now_ns - HOUR_NS, tf=False))
 
 
 @fault(FAMILY, "simulated time stands still, then jumps back", own_cell=True)
