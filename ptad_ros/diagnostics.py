@@ -15,6 +15,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from ptad_core.advice import NEXT_STEP
 from ptad_core.types import InspectionResult, Reason, StageTime, Verdict
 
+OK, WARN = DiagnosticStatus.OK, DiagnosticStatus.WARN
 _RECENT = 100
 _SILENT_AFTER_S = 3.0
 
@@ -134,9 +135,10 @@ class Health:
         """
         with self._lock:
             silent_s = time.monotonic() - last_image_s
-            level, summary = next(self._findings(state, counts, image_topic, publishers, silent_s))
+            (level, summary, next_step), *others = self._findings(state, counts, image_topic, publishers, silent_s)
             self._told, self._trouble = counts, ""
             values = {
+                "next step": next_step, "also": "; ".join(what for level, what, _ in others if level != OK),
                 "state": state, "part": part_id, "reference": reference_hash, "calibration": calibration,
                 "frames in": counts.images, "frames done": counts.done, "frames dropped": counts.dropped,
                 "frames waiting": counts.waiting, "frames lost": counts.lost,
@@ -149,27 +151,30 @@ class Health:
                                 values=[KeyValue(key=k, value=str(v)) for k, v in values.items()])
 
     def _findings(self, state: str, counts: Counts, image_topic: str, publishers: int,
-                  silent_s: float) -> Iterator[tuple[bytes, str]]:
-        """Yield what there is to say, the worst first."""
+                  silent_s: float) -> Iterator[tuple[bytes, str, str]]:
+        """Yield what there is to say with what the operator does about it, the worst first."""
         if self._fault:
-            yield DiagnosticStatus.ERROR, self._fault
+            yield DiagnosticStatus.ERROR, self._fault, self._advice
         if state != "active":
-            yield DiagnosticStatus.WARN, f"node is {state}: it answers no images"
+            yield WARN, f"node is {state}: it answers no images", NEXT_STEP[Reason.NOT_ACTIVE]
         if self._trouble:
-            yield DiagnosticStatus.WARN, self._trouble
+            yield WARN, self._trouble, "as the message says"
         if silent_s > _SILENT_AFTER_S:
-            why = f"{publishers} publisher(s), check the camera" if publishers else "nobody publishes it"
-            yield DiagnosticStatus.WARN, f"no image on {image_topic} for {silent_s:.0f} s; {why}"
+            why, step = f"{publishers} publisher(s), check the camera", NEXT_STEP[Reason.NO_IMAGE]
+            if not publishers:
+                why, step = "nobody publishes it", "start the camera's driver, or remap its topic; ptad doctor --live"
+            yield WARN, f"no image on {image_topic} for {silent_s:.0f} s; {why}", step
         if self._refusing:
-            yield DiagnosticStatus.WARN, f"cannot inspect: {self._failure}"
+            yield WARN, f"cannot inspect: {self._failure}", self._advice
         lost, evicted = counts.lost - self._told.lost, counts.evicted - self._told.evicted
         dropped = counts.dropped - self._told.dropped - evicted
         if lost > 0:
-            yield DiagnosticStatus.WARN, (f"{lost} images lost on the way lately; let the camera's driver publish "
-                                          "reliably, or send compressed images")
+            yield WARN, f"{lost} images lost on the way lately", (
+                "let the camera's driver publish reliably, or send compressed images")
         if evicted > 0:
-            yield DiagnosticStatus.WARN, (f"{evicted} images given up lately: too many waited for the stages before, "
-                                          "for CameraInfo or for transforms; check that these come, and in time")
+            yield WARN, (f"{evicted} images given up lately: too many waited for the stages before, for CameraInfo or "
+                         "for transforms"), "check that these come, and in time"
         if dropped > 0:
-            yield DiagnosticStatus.WARN, f"images come faster than they are inspected: {dropped} dropped lately"
-        yield DiagnosticStatus.OK, "inspecting"
+            yield WARN, f"images come faster than they are inspected: {dropped} dropped lately", (
+                "nothing where the newest image is what counts; else trigger the camera, or ask by the action inspect")
+        yield OK, "inspecting", ""

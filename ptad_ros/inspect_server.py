@@ -257,5 +257,6 @@ class InspectServer:
                                       goal.viewpoint))
         except OSError as error:  # a full disk must not cost the answer
             self._node.get_logger().error(f"evidence could not be written: {error}", throttle_duration_sec=10.0)
-            self._node.health.trouble(f"evidence could not be written: {error}")
+            self._node.health.trouble(f"evidence could not be written: {error}; free some space, or start with an "
+                                      "output.evidence_dir that this user may write to")
             return ()

@@ -217,6 +217,7 @@ def test_diagnostics_count_and_advise() -> None:
     assert said["verdict PASS"] == "1" and said["verdict CANNOT_INSPECT"] == "1"
     assert said["last failure"].startswith("BAD_INTRINSICS") and "calibrate" in said["what to do"]
     assert {"all ms (p50 / p95)", "image to answer ms (p50 / p95)"} <= said.keys()
+    assert said["next step"] == said["what to do"]  # of what the message says, and of the last failure
 
 
 def test_lifecycle_by_hand_and_change_of_part() -> None:

@@ -48,7 +48,7 @@ class Robot:
         return Ask(self._camera, self._client, Inspect.Goal(timeout=_duration(timeout_s), **goal))
 
     def close(self) -> None:
-        self._client.destroy()
+        self._camera.do(self._client.destroy)  # not while the executor waits for it
 
 
 class Ask:
