@@ -114,10 +114,10 @@ def _groups(path: Path, unit_m: float) -> dict[str, Solid]:
         piece = scene.geometry[name]
         if not isinstance(piece, trimesh.Trimesh) or len(piece.faces) == 0:
             continue
-        piece = piece.copy()
-        piece.merge_vertices(merge_tex=True, merge_norm=True)
-        vertices = trimesh.transform_points(np.asarray(piece.vertices, np.float64), T_scene_piece) * unit_m
-        found[str(node)] = Solid(np.asarray(vertices, np.float64), np.asarray(piece.faces, np.int64))
+        bare = trimesh.Trimesh(np.array(piece.vertices), np.array(piece.faces), process=False)  # without its texture
+        bare.merge_vertices()
+        vertices = trimesh.transform_points(np.asarray(bare.vertices, np.float64), T_scene_piece) * unit_m
+        found[str(node)] = Solid(np.asarray(vertices, np.float64), np.asarray(bare.faces, np.int64))
     return found
 
 
