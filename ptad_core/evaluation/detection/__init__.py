@@ -1,0 +1,1 @@
+"""How well defects are found, on pictures with truth: cases, outcomes, metrics, report."""

@@ -1,0 +1,170 @@
+"""Figures from outcomes. Every definition stands here, for names alone are read differently by everybody.
+
+- ``auc``: area under the ROC curve of the score over all pictures; those that could not be inspected are ranked by the
+  score at their untrusted pose, or at the limit where there is no pose at all.
+- ``acc``: accuracy of score > 1 over all pictures; ``auc_inspected`` and ``acc_inspected`` over those with a verdict.
+- ``acc_calibrated``, ``frr_measured``: parts are split in two halves; the good pictures of each half calibrate, the
+  other half is judged.
+- ``box_iou_tp``: mean IoU of the boxes over the defective pictures that were failed; ``box_iou_all``: over all
+  defective pictures, those that were not failed counting as 0.
+- ``pixel_auroc``: over all pixels of all pictures; ``aupro30``: mean overlap with each defect, integrated over the
+  false-positive rate up to 0.3 and divided by it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from ptad_core.calibration import threshold_of
+from ptad_core.evaluation.detection.outcomes import UNDECIDED, Outcome
+from ptad_core.types import Box, FloatArray
+
+FPR_LIMIT = 0.3
+LEVELS = 400
+
+Scores = Callable[[Outcome], float]
+
+
+def metrics(outcomes: Sequence[Outcome], rate: float = 0.01) -> dict[str, Any]:
+    """Return all figures of a run; None where there is nothing to take them from."""
+    truth = np.array([o.defective for o in outcomes])
+    scores = np.array([o.score for o in outcomes])
+    inspected = np.array([o.inspected for o in outcomes])
+    failed = scores > 1.0
+    figures: dict[str, Any] = {
+        "images": len(outcomes), "inspected": float(inspected.mean()),
+        "auc": auc(truth, scores), "acc": float((failed == truth).mean()),
+        "auc_inspected": auc(truth[inspected], scores[inspected]),
+        "acc_inspected": float((failed == truth)[inspected].mean()) if inspected.any() else None,
+        **calibrated(outcomes, rate), **boxes(outcomes), **pixels(outcomes),
+        "auc_geometry": auc(truth, np.array([o.geometry for o in outcomes])),
+        "auc_network": auc_of(outcomes, lambda o: o.network_logit),
+        "auc_no_refine": auc_of(outcomes, lambda o: o.unrefined_logit),
+        "pose_error_deg": _median([o.pose_error_deg for o in outcomes]),
+        "ms_per_image": _median([o.detect_ms for o in outcomes]),
+        "kinds": {kind: auc_of([o for o in outcomes if o.kind == kind or not o.defective], lambda o: o.score)
+                  for kind in sorted({o.kind for o in outcomes if o.defective})},
+        "families": {family: auc_of([o for o in outcomes if o.family == family], lambda o: o.score)
+                     for family in sorted({o.family for o in outcomes})},
+    }
+    return rounded(figures)
+
+
+def auc(truth: NDArray[np.bool_], scores: FloatArray) -> float | None:
+    """Return the area under the ROC curve; None where there is only one class."""
+    return float(roc_auc_score(truth, scores)) if 0 < truth.sum() < len(truth) else None
+
+
+def auc_of(outcomes: Sequence[Outcome], score: Scores) -> float | None:
+    """Return the AUC of one piece of evidence; pictures without it rank in the middle of those with it.
+
+    None where no picture has any.
+    """
+    values = np.array([score(o) for o in outcomes], dtype=np.float64)
+    known = np.isfinite(values)
+    if not known.any():
+        return None
+    return auc(np.array([o.defective for o in outcomes]), np.where(known, values, np.median(values[known])))
+
+
+def calibrated(outcomes: Sequence[Outcome], rate: float) -> dict[str, Any]:
+    """Return what a calibration promises and keeps. Fewer good pictures than the rate takes raise the promised rate."""
+    parts = sorted({o.part for o in outcomes})
+    half_of = {parts[k]: turn % 2 for turn, k in enumerate(np.random.default_rng(0).permutation(len(parts)))}
+    usable = [o for o in outcomes if o.inspected]
+    if len(parts) < 2:
+        return {"frr_promised": None, "frr_measured": None, "acc_calibrated": None}
+    promised, wrong, good, right = rate, 0, 0, 0
+    for half in (0, 1):
+        mine = [o.score for o in usable if half_of[o.part] == half and not o.defective]
+        others = [o for o in usable if half_of[o.part] != half]
+        if not mine:
+            return {"frr_promised": None, "frr_measured": None, "acc_calibrated": None}
+        used = max(rate, 1 / (len(mine) + 1))
+        promised = max(promised, used)
+        threshold = threshold_of(tuple(sorted(mine)), used)
+        wrong += sum(o.score > threshold for o in others if not o.defective)
+        good += sum(not o.defective for o in others)
+        right += sum((o.score > threshold) == o.defective for o in others)
+    return {"frr_promised": promised, "frr_measured": wrong / max(good, 1),
+            "acc_calibrated": right / max(len(usable), 1)}
+
+
+def boxes(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Return mean IoU of the boxes, both ways of counting."""
+    defective = [o for o in outcomes if o.defective and o.box_true is not None]
+    overlaps = [box_iou(o.box_found, o.box_true) if o.score > 1.0 else math.nan for o in defective]
+    hit = [v for v in overlaps if math.isfinite(v)]
+    return {"box_iou_tp": float(np.mean(hit)) if hit else None,
+            "box_iou_all": float(np.mean(np.nan_to_num(overlaps))) if overlaps else None}
+
+
+def box_iou(a: Box | None, b: Box | None) -> float:
+    """Return the intersection over the union of two boxes; 0 where there is none."""
+    if a is None or b is None:
+        return 0.0
+    width = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
+    height = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
+    shared = max(width, 0) * max(height, 0)
+    return shared / (a.area + b.area - shared)
+
+
+def pixels(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Return pixel AUROC and AUPRO over the pictures whose truth is known."""
+    known = [(o.truth, o.found) for o in outcomes if o.truth is not None]
+    if not known:
+        return {"pixel_auroc": None, "aupro30": None}
+    truth, found = (np.stack(part) for part in zip(*known, strict=True))
+    return {"pixel_auroc": auc(truth.reshape(-1), found.reshape(-1).astype(np.float64)), "aupro30": aupro(truth, found)}
+
+
+def aupro(truth: NDArray[np.bool_], found: NDArray[np.float32], limit: float = FPR_LIMIT) -> float | None:
+    """Return the area under the per-region overlap up to a false-positive rate, divided by it.
+
+    Args:
+        truth: (n, S, S) where defects are; each connected region counts as much as any other.
+        found: (n, S, S) anomaly maps.
+        limit: of the false-positive rate, over all pixels without a defect.
+    """
+    good = np.sort(found[~truth].reshape(-1))
+    if not truth.any() or len(good) == 0:
+        return None
+    shares = np.linspace(0, limit, LEVELS + 1)
+    # the threshold above which this share of good pixels lies; ties are above none of them
+    levels = good[np.clip(np.ceil((1 - shares) * len(good)).astype(np.int64) - 1, 0, len(good) - 1)]
+    rates = 1 - np.searchsorted(good, levels, side="right") / len(good)
+    overlaps = []
+    for mask, picture in zip(truth, found, strict=True):
+        count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+        for label in range(1, count):
+            inside = np.sort(picture[labels == label])
+            overlaps.append(1 - np.searchsorted(inside, levels, side="right") / len(inside))
+    overlap = np.mean(overlaps, axis=0)
+    order = np.argsort(rates, kind="stable")
+    rates, overlap = rates[order], np.maximum.accumulate(overlap[order])
+    end = np.interp(limit, rates, overlap)
+    inside = rates < limit
+    return float(np.trapezoid(np.append(overlap[inside], end), np.append(rates[inside], limit)) / limit)
+
+
+def undecided(outcomes: Sequence[Outcome]) -> int:
+    """Return how many pictures had no pose at all."""
+    return sum(o.score == UNDECIDED and math.isnan(o.network_logit) and not o.inspected for o in outcomes)
+
+
+def rounded(value: dict[str, Any]) -> dict[str, Any]:
+    """Return nested figures with four digits."""
+    return {key: rounded(v) if isinstance(v, dict) else round(v, 4) if isinstance(v, float) else v
+            for key, v in value.items()}
+
+
+def _median(values: list[float]) -> float | None:
+    known = [v for v in values if math.isfinite(v)]
+    return float(np.median(known)) if known else None
