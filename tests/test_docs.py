@@ -85,7 +85,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", GUIDES, ids=lambda p: p.name)
 def test_commands_exist(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (cli.inspect, cli.replay, cli.convert, cli.doctor, cli.real):
+    for module in (cli.inspect, cli.replay, cli.convert, cli.doctor, cli.real, cli.synth):
         monkeypatch.setattr(module, "run", _check_settings)
     setup = text_of(ROOT / "setup.py")
     for command in commands(page):
