@@ -20,6 +20,8 @@ from ptad_core.frames import invert, is_rigid, make_transform
 from ptad_core.types import FloatArray, Reason
 
 _NS = 1_000_000_000
+MAX_FRAMES = 10_000
+"""A robot has hundreds; more than this are somebody's mistake, and must not fill the memory."""
 
 
 class TransformMissingError(TransformError):
@@ -80,7 +82,8 @@ class TransformBuffer:
         """Add a sample. Samples may come out of order; one that is older than the history is dropped.
 
         Raises:
-            TransformError: if the transform is not rigid and finite, or a frame is its own parent or has no name.
+            TransformError: if the transform is not rigid and finite, a frame is its own parent or has no name, or there
+                are too many frames already.
         """
         parent, child = _name(parent), _name(child)
         if not parent or not child or parent == child:
@@ -89,6 +92,8 @@ class TransformBuffer:
             raise TransformError(f"{parent} -> {child}: expected a finite rigid transform, got\n{T_parent_child}")
         sample = _Sample(parent, T_parent_child)
         with self._lock:
+            if child not in self._frames and len(self._frames) >= MAX_FRAMES:
+                raise TransformError(f"{parent} -> {child}: expected at most {MAX_FRAMES} frames; this one is left out")
             if static:
                 self._frames[child] = _History(True, [stamp_ns], [sample])
                 return
@@ -240,5 +245,7 @@ class JumpWatch:
         if stamp_ns < self._newest_ns.get(source, -math.inf) - self._tolerance_ns:
             self._newest_ns = {source: stamp_ns}
             return True
+        if len(self._newest_ns) > MAX_FRAMES:
+            self._newest_ns.clear()
         self._newest_ns[source] = max(stamp_ns, self._newest_ns.get(source, stamp_ns))
         return False

@@ -17,13 +17,14 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import ColorRGBA, Header
 from tf2_msgs.msg import TFMessage
-from visualization_msgs.msg import Marker
+from visualization_msgs.msg import Marker, MarkerArray
 
 from ptad_core import types as core
 from ptad_core.camera import Camera
 from ptad_core.overlay import draw_overlay
 from ptad_core.reference import Reference
 from ptad_ros.images import camera_info, image_message
+from ptad_ros.markers import region_markers
 from ptad_ros.messages import aligned_pose_message, mask_status_message, result_message, transform_message
 from ptad_ros.tf import TF_QOS
 
@@ -87,18 +88,21 @@ class PoseOutput(Output):
 
 
 class ResultOutput(Output):
-    """``result``, ``anomaly_map`` and ``overlay``."""
+    """``result``, ``anomaly_map``, ``overlay`` and ``region_markers``."""
 
     def __init__(self, node: LifecycleNode) -> None:
         super().__init__(node)
         self._result = self._publisher(msg.InspectionResult, "result")
         self._map = self._publisher(Image, "anomaly_map")
         self._overlay = self._publisher(Image, "overlay")
+        self._regions = self._publisher(MarkerArray, "region_markers")
 
     def publish(self, header: Header, result: core.InspectionResult, picture: core.ColorImage | None = None,
                 camera: Camera | None = None, overlay: bool = False) -> None:
         """Publish an answer, and the pictures that belong to it where someone listens."""
         self._result.publish(result_message(result, header))
+        if _heard(self._regions):
+            self._regions.publish(region_markers(result, header))
         if result.detection is not None and _heard(self._map):
             anomaly_map = result.detection.anomaly_map.astype(np.float32, copy=False)
             self._map.publish(image_message(anomaly_map, "32FC1", header))

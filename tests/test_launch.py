@@ -218,6 +218,6 @@ def test_rviz_shows_topics_that_are_published() -> None:
     displays = rviz["Visualization Manager"]["Displays"]
     topics = {d["Topic"]["Value"] for d in displays if "Topic" in d}
     sources = "".join(f.read_text(encoding="utf-8") for f in (ROOT / "ptad_ros").glob("*.py"))
-    assert {"image_raw", "overlay", "reference_marker"} <= topics
+    assert {"image_raw", "overlay", "reference_marker", "region_markers"} <= topics
     assert all(f'"{topic}"' in sources for topic in topics)
     assert any(d["Class"].endswith("/TF") for d in displays)

@@ -22,7 +22,7 @@ from ros_harness import BEST_EFFORT, CAMERA, FAKE, Cameraman, cell, picture
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
-from visualization_msgs.msg import Marker
+from visualization_msgs.msg import Marker, MarkerArray
 
 from ptad_core.types import Reason
 from ptad_ros.images import camera_info, image_message
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.ros
 
 def test_answers_good_bad_and_empty_images_with_their_own_header() -> None:
     listen = {"overlay": Image, "anomaly_map": Image, "mask": Image, "mask_status": MaskStatus,
-              "aligned_pose": AlignedPose, "/tf": TFMessage}
+              "aligned_pose": AlignedPose, "/tf": TFMessage, "region_markers": MarkerArray}
     with cell(InspectionNode, listen=listen) as (camera, _):
         camera.shoot(1.0)
         good = camera.result(1.0)
@@ -49,10 +49,11 @@ def test_answers_good_bad_and_empty_images_with_their_own_header() -> None:
         assert np.isnan(empty.score) and not empty.has_pose
         camera.wait(lambda: len(camera.heard["overlay"]) == 3 and len(camera.heard["mask"]) == 3
                     and len(camera.heard["anomaly_map"]) == 2 and len(camera.heard["aligned_pose"]) == 2
-                    and len(camera.heard["/tf"]) == 2)
+                    and len(camera.heard["/tf"]) == 2 and len(camera.heard["region_markers"]) == 3)
     for topic in ("overlay", "mask", "mask_status", "result"):
         headers = [m.header for m in camera.heard[topic]]
         assert [h.stamp.sec for h in headers] == [1, 2, 3] and {h.frame_id for h in headers} == {"cam"}
+    assert [len(m.markers) for m in camera.heard["region_markers"]] == [1, 4, 1]  # deleted each time, then drawn
     assert [m.encoding for m in camera.heard["anomaly_map"]] == ["32FC1"] * 2
     transform = camera.heard["/tf"][0].transforms[0]
     assert (transform.header.frame_id, transform.child_frame_id) == ("cam", "block_aligned")

@@ -17,8 +17,10 @@ from geometry_msgs.msg import Quaternion
 from ptad_msgs.msg import AlignedPose
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from result_making import failed, not_inspected, passed
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
+from visualization_msgs.msg import Marker
 
 from ptad_core import types as core
 from ptad_core.camera import Camera
@@ -27,6 +29,7 @@ from ptad_core.errors import ConfigError, ImageError
 from ptad_core.evaluation.messages import decode_camera, decode_image
 from ptad_core.frames import make_transform
 from ptad_ros.images import FrameError, camera_info, decode_frame, float_image_of, image_message
+from ptad_ros.markers import region_markers
 from ptad_ros.messages import (
     aligned_pose_message,
     alignment_of,
@@ -34,6 +37,7 @@ from ptad_ros.messages import (
     result_message,
     result_of,
     segmentation_of,
+    transform_of,
 )
 from ptad_ros.outputs import decimate
 from ptad_ros.parameters import NodeParameters
@@ -226,6 +230,29 @@ def test_marker_mesh_is_thinned_and_keeps_its_size() -> None:
     np.testing.assert_allclose([used.min(axis=0), used.max(axis=0)], [vertices.min(axis=0), vertices.max(axis=0)],
                                atol=0.06)
     assert decimate(vertices, faces, 30_000)[1] is faces
+
+
+def test_regions_are_shown_where_they_are_on_the_part() -> None:
+    result = failed()
+    (region,) = result.detection.regions
+    delete, box, arrow, label = region_markers(result, HEADER).markers
+    assert delete.action == Marker.DELETEALL and {m.header.frame_id for m in (box, arrow, label)} == {HEADER.frame_id}
+    T = result.pose.T_camera_part
+    np.testing.assert_allclose(transform_of(box.pose)[:3, 3], (T @ [*region.centroid_part_m, 1])[:3], atol=1e-9)
+    assert min(box.scale.x, box.scale.y, box.scale.z) > 0
+    tip, tail = (np.array([p.x, p.y, p.z]) for p in reversed(arrow.points))
+    np.testing.assert_allclose(transform_of(arrow.pose), T, atol=1e-9)
+    np.testing.assert_allclose(tip, region.centroid_part_m, atol=1e-9)
+    np.testing.assert_allclose((tail - tip) / np.linalg.norm(tail - tip), region.normal_part, atol=1e-9)
+    assert f"{region.size_mm:.1f} mm" in label.text
+    assert len({(m.ns, m.id) for m in (box, arrow, label)}) == 3
+
+
+@pytest.mark.parametrize("result", [passed(), not_inspected(), dataclasses.replace(failed(), alignment=core.Alignment(
+    failed().pose, (core.Reason.POSE_UNTRUSTED,)))], ids=["pass", "not inspected", "untrusted"])
+def test_without_regions_the_earlier_ones_go(result: core.InspectionResult) -> None:
+    (only,) = region_markers(result, HEADER).markers
+    assert only.action == Marker.DELETEALL
 
 
 @pytest.fixture

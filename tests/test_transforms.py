@@ -204,3 +204,17 @@ def test_set_and_lookup_from_several_threads() -> None:
     for reader in readers:
         reader.join()
     assert not errors
+
+
+def test_frames_without_end_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ptad_core.transforms.MAX_FRAMES", 3)
+    buffer, watch = TransformBuffer(), JumpWatch()
+    for name in ("camera", "part", "tool"):
+        buffer.set("cell", name, S, shifted(1.0))
+    with pytest.raises(TransformError, match="at most 3 frames"):
+        buffer.set("cell", "one more", S, shifted(1.0))
+    buffer.set("cell", "camera", 2 * S, shifted(3.0))  # those known go on
+    assert buffer.lookup("cell", "camera", 2 * S)[0, 3] == 3.0
+    for i in range(50):
+        assert not watch.jumped_back(f"frame {i}", i * S)
+    assert len(watch._newest_ns) <= 4
