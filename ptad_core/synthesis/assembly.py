@@ -66,7 +66,7 @@ class Assembly:
         """(m,) index of the component that each face of :attr:`solid` belongs to."""
         return np.repeat(np.arange(len(self.components)), [len(c.solid.faces) for c in self.components])
 
-    @property
+    @cached_property
     def diameter_m(self) -> float:
         """Diagonal of the bounding box."""
         return float(np.linalg.norm(self.solid.extent))

@@ -70,12 +70,14 @@ def draw_view(reference: Assembly, camera: Camera, rng: np.random.Generator,
     target = reference.solid.centre + rng.uniform(-0.05, 0.05, 3) * reference.diameter_m
     wanted = rng.uniform(*FILL) * min(camera.width, camera.height)
     distance = 1.7 * reference.diameter_m
+    T = rolled(around(target, distance, azimuth, elevation), roll)
     for _ in range(4):
-        T = rolled(around(target, distance, azimuth, elevation), roll)
         pixels = camera.project(transform_points(T, reference.solid.vertices))
         wide = 2 * float(np.abs(pixels - [camera.cx, camera.cy]).max())  # nothing may leave the picture
-        distance = max(distance * wide / wanted, 0.75 * reference.diameter_m)
-    return rolled(around(target, distance, azimuth, elevation), roll), float(np.degrees(elevation))
+        nearer = distance - max(distance * wide / wanted, 0.75 * reference.diameter_m)
+        distance -= nearer
+        T[2, 3] -= nearer
+    return T, float(np.degrees(elevation))
 
 
 def draw_sample(reference: Assembly, kind: DefectKind | None, rng: np.random.Generator, size_px: int = 256,

@@ -207,8 +207,9 @@ class Scene:
         albedos = np.empty((len(part), 3), np.float32)
         materials = [self._look.materials[name] for name in self._names]
         points = transform_points(self._T_part_cell, hits.point[part].astype(np.float64)) / self._diameter
-        for index in np.unique(label):
-            here = np.flatnonzero(label == index)
+        same = np.array([next(k for k, other in enumerate(materials) if other is m) for m in materials], np.int64)
+        for index in np.unique(same[label]) if len(part) else ():
+            here = np.flatnonzero(same[label] == index)
             albedos[here] = albedo(materials[index], points[here], self._look.noise)
         specular, gloss, metallic = np.array(
             [(m.specular, m.gloss, m.metallic) for m in materials], np.float32).reshape(-1, 3)[label].T
