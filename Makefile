@@ -33,7 +33,7 @@ endif
 
 MESSAGES := $(wildcard ptad_msgs/* ptad_msgs/*/* tools/tf2_msgs_standin/* tools/tf2_msgs_standin/msg/*)
 
-.PHONY: help env dev learning gpu demo test lint real bench-pose bench-silhouette clean
+.PHONY: help env dev learning gpu demo test lint real bench-pose bench-detect bench-silhouette clean
 
 help:  ## this list
 	@echo "usage: make TARGET [PYTHON=python3.12]"
@@ -55,6 +55,9 @@ real: env  ## runs on the real recordings: make real DATA=FOLDER
 
 bench-pose: dev  ## the pose benchmark: make bench-pose [MESHES=FOLDER] [PAIRS=200]
 	@$(PY) -m benchmarks.bench_pose --pairs $(or $(PAIRS),200) $(if $(MESHES),--meshes "$(MESHES)")
+
+bench-detect: dev  ## the detection benchmark, on shapes that no training saw: make bench-detect [IMAGES=600]
+	@$(PY) -m benchmarks.bench_detect --images $(or $(IMAGES),600)
 
 bench-silhouette: env  ## how well rendered silhouettes fit the true ones
 	@$(PY) -m benchmarks.silhouette_bias

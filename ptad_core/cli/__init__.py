@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from ptad_core.cli import calibrate, convert, doctor, inspect, real, replay, synth, train
+from ptad_core.cli import calibrate, convert, doctor, evaluate, inspect, real, replay, synth, train
 from ptad_core.errors import PtadError
 from ptad_core.version import __version__
 
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog="exit codes: 0 all passed, 1 a part failed inspection, 2 could not inspect or bad input")
     parser.add_argument("--version", action="version", version=f"ptad {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (inspect, replay, calibrate, convert, doctor, real, synth, train):
+    for module in (inspect, replay, calibrate, evaluate, convert, doctor, real, synth, train):
         module.add_parser(commands)
     arguments = parser.parse_args(argv)
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)

@@ -21,9 +21,9 @@ def add_parser(commands: Any) -> None:
                         "of the validation families")
     parser.add_argument("--out", metavar="DIR", type=Path, help="folder for weights, curves and checkpoint; without it "
                         "only pairs are generated")
-    parser.add_argument("--form", choices=("comparer", "mmpdn"), default="comparer",
-                        help="comparer: dense truth, picture and reference in together; mmpdn: as published "
-                        "(default: %(default)s)")
+    parser.add_argument("--form", choices=("comparer", "query", "mmpdn"), default="comparer",
+                        help="comparer: dense truth, picture and reference in together; query: without a reference; "
+                        "mmpdn: as published (default: %(default)s)")
     parser.add_argument("--width", type=int, default=32, help="comparer: channels of the first stage (default: 32)")
     parser.add_argument("--epochs", type=int, default=30, help="default: %(default)s")
     parser.add_argument("--pairs-per-epoch", type=int, default=0, help="default: all there are")
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         for name, shapes in (("validation", -(-arguments.generate // 10)), ("train", arguments.generate)):
             write_shards(splits[name], name, shapes, max(arguments.workers, 1), _say, arguments.seed)
     if arguments.out is not None:
-        rate = arguments.learning_rate or (2e-3 if arguments.form == "comparer" else 2e-5)
+        rate = arguments.learning_rate or (2e-5 if arguments.form == "mmpdn" else 2e-3)
         recipe = Recipe(Form(arguments.form, arguments.width), arguments.epochs, arguments.pairs_per_epoch,
                         arguments.batch, rate, ratio=arguments.ratio, seed=arguments.seed, minutes=arguments.minutes,
                         workers=arguments.workers)

@@ -45,6 +45,7 @@ STRIDE = 4
 """The dense target has a quarter of the resolution."""
 DEPTH_STEP = 0.01
 """Depth difference that counts as a difference, relative to the diameter."""
+PAIRS_PER_SCENE = 4
 SCENES_PER_SHAPE = 2
 GOOD = "good"
 

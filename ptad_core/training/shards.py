@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np
 from ptad_core.detection.network.inputs import Pair
 from ptad_core.errors import PtadError
 from ptad_core.synthesis.families import SPLIT
-from ptad_core.training.pairs import GOOD, Target, TrainingPair, shape_pairs
+from ptad_core.training.pairs import GOOD, PAIRS_PER_SCENE, Target, TrainingPair, shape_pairs
 
 SHAPES_PER_SHARD = 16
 SPLIT_SEEDS = {"train": 0, "validation": 1, "test": 2}
@@ -80,8 +80,11 @@ class PairSet:
         """(N,) bool."""
         return np.array([kind != GOOD for kind in self.kinds])
 
-    def families_in(self) -> Iterator[str]:
-        yield from sorted(set(self.families))
+    def with_intact_reference(self) -> PairSet:
+        """Return the pairs whose reference is the intact shape: the first and the third of each scene."""
+        kept = [k for k in range(len(self)) if self.where[k][1] % PAIRS_PER_SCENE in (0, 2)]
+        return PairSet(self.pairs, self.targets, [self.kinds[k] for k in kept], [self.families[k] for k in kept],
+                       self.where[kept])
 
 
 def open_pairs(folder: Path, ratio: float = 1.0) -> PairSet:

@@ -142,10 +142,10 @@ def train(data: Path, validation: Path, out: Path, recipe: Recipe, say: Callable
         say(f"{recipe.form.name}: {parameters_in(run.network) / 1e6:.2f} M parameters, on {device}")
     figures: dict[str, Any] = {}
     while run.epoch < recipe.epochs and not (recipe.minutes and run.seconds >= 60 * recipe.minutes):
-        loss, seen = _epoch(run, network, open_pairs(data, recipe.ratio), rank, world)
+        loss, seen = _epoch(run, network, _open(data, recipe), rank, world)
         run.epoch += 1
         if rank == 0:
-            figures = validate(run.mean, recipe.form, open_pairs(validation), device)
+            figures = validate(run.mean, recipe.form, _open(validation, recipe, 1.0), device)
             row = {"epoch": run.epoch, "minutes": round(run.seconds / 60, 2), "pairs": seen, "loss": round(loss, 5),
                    "progress": round(_progress(run), 4), **figures}
             _append(out / "curves.csv", row)
@@ -158,6 +158,12 @@ def train(data: Path, validation: Path, out: Path, recipe: Recipe, say: Callable
     return figures
 
 
+def _open(folder: Path, recipe: Recipe, ratio: float | None = None) -> PairSet:
+    """Map the pairs; those whose reference is the defective shape say nothing to a network that sees no reference."""
+    pairs = open_pairs(folder, recipe.ratio if ratio is None else ratio)
+    return pairs.with_intact_reference() if recipe.form.name == "query" else pairs
+
+
 def _epoch(run: _Run, network: nn.Module, pairs: PairSet, rank: int, world: int) -> tuple[float, int]:
     """Return the mean loss and how many pairs there are."""
     recipe = run.recipe
@@ -167,7 +173,7 @@ def _epoch(run: _Run, network: nn.Module, pairs: PairSet, rank: int, world: int)
     batches = _Batches(pairs, order, recipe, run.epoch * world + rank, _progress(run) < SMALL_UNTIL)
     loader = DataLoader(batches, batch_size=None, shuffle=False, num_workers=recipe.workers,
                         prefetch_factor=4 if recipe.workers else None, pin_memory=run.device.type == "cuda")
-    loss_of = comparer_loss if recipe.form.name == "comparer" else mmpdn_loss
+    loss_of = mmpdn_loss if recipe.form.name == "mmpdn" else comparer_loss
     amp = torch.autocast(run.device.type, torch.bfloat16, enabled=run.device.type == "cuda")
     network.train()
     start, before, total = time.monotonic(), run.seconds, 0.0

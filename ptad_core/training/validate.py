@@ -37,7 +37,7 @@ def validate(network: nn.Module, form: Form, pairs: PairSet, device: torch.devic
     kinds = np.array(pairs.kinds)
     truth = kinds != GOOD
     figures = {"auc": roc_auc_score(truth, scores), "acc": float(((scores > 0) == truth).mean())}
-    if form.name == "comparer":
+    if form.name != "mmpdn":
         cells = np.stack([pairs[row][1] for row in range(len(pairs))]).max(axis=1) >= 128
         found = others.max(axis=1)
         step = max(1, cells.size // MOST_PIXELS)

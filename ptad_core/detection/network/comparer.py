@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ptad_core.detection.network.inputs import CHANNELS
+from ptad_core.detection.network.inputs import CHANNELS, IMAGE
 from ptad_core.detection.network.resnet18 import ResNet18
 
 PYRAMID = 64
@@ -20,10 +20,14 @@ STRONGEST = 16
 
 
 class Comparer(nn.Module):
-    """(N, 9, S, S) in 0..1 -> map of missing and surplus material at a quarter of the resolution, and a score."""
+    """(N, 9, S, S) in 0..1 -> map of missing and surplus material at a quarter of the resolution, and a score.
 
-    def __init__(self, width: int = 32) -> None:
+    ``query_only`` makes it blind to all but the picture: what can be told without a reference, for comparison.
+    """
+
+    def __init__(self, width: int = 32, query_only: bool = False) -> None:
         super().__init__()
+        self._query_only = query_only
         self.backbone = ResNet18(CHANNELS, width)
         sizes = [width, 2 * width, 4 * width, 8 * width]
         self.lateral = nn.ModuleList(nn.Conv2d(size, PYRAMID, 1) for size in sizes)
@@ -37,6 +41,8 @@ class Comparer(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return (N,) logits of the score, and (N, 2, S / 4, S / 4) logits of the map."""
+        if self._query_only:
+            x = torch.cat([x[:, IMAGE], torch.zeros_like(x[:, IMAGE.stop:])], dim=1)
         maps = self.backbone(x)
         fused = self.lateral[3](maps[3])
         for lateral, features in zip(self.lateral[2::-1], maps[2::-1], strict=True):

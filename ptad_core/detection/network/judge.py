@@ -68,7 +68,7 @@ class Judge:
             NetworkError: if the files are not usable, or the network gives no map.
         """
         network, self.form, self.about = load_weights(path)
-        if self.form.name != "comparer":
+        if self.form.name == "mmpdn":
             raise NetworkError(f"{path}: expected a network of the form comparer, got {self.form.name}: the published "
                                "form is a baseline, it gives one box and no map")
         self._network = _folded(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -15,7 +15,7 @@ from ptad_core.detection.network.inputs import SIZE_PX
 from ptad_core.detection.network.mmpdn import Mmpdn
 from ptad_core.errors import NetworkError
 
-FORMS = ("comparer", "mmpdn")
+FORMS = ("comparer", "query", "mmpdn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class Form:
         Raises:
             NetworkError: if there is no such form.
         """
-        if self.name == "comparer":
-            return Comparer(self.width)
+        if self.name in ("comparer", "query"):
+            return Comparer(self.width, query_only=self.name == "query")
         if self.name == "mmpdn":
             return Mmpdn()
         raise NetworkError(f"expected a network of the form {' or '.join(FORMS)}, got {self.name!r}")

@@ -46,6 +46,7 @@ def metrics(outcomes: Sequence[Outcome], rate: float = 0.01) -> dict[str, Any]:
         **calibrated(outcomes, rate), **boxes(outcomes), **pixels(outcomes),
         "auc_geometry": auc(truth, np.array([o.geometry for o in outcomes])),
         "auc_network": auc_of(outcomes, lambda o: o.network_logit),
+        "auc_query_only": auc_of(outcomes, lambda o: o.query_logit),
         "auc_no_refine": auc_of(outcomes, lambda o: o.unrefined_logit),
         "pose_error_deg": _median([o.pose_error_deg for o in outcomes]),
         "ms_per_image": _median([o.detect_ms for o in outcomes]),

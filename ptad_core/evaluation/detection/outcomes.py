@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ptad_core.config import InspectorConfig
 from ptad_core.detection import detect, load_judge
+from ptad_core.detection.learned import ask
 from ptad_core.evaluation.detection.cases import Case
 from ptad_core.frames import rotation_angle_deg
 from ptad_core.inspector import Inspector
@@ -40,6 +41,7 @@ class Outcome:
         geometry: the largest measured deviation, in percent of the diameter.
         outline_pct, edges_pct, network_logit: the evidence; NaN where there is none.
         unrefined_logit: the network's opinion at the best candidate view, without any refinement; NaN likewise.
+        query_logit: opinion of a network that sees the picture alone, in the same window; NaN likewise.
         box_found, box_true: None where there is none.
         found: (MAP_PX, MAP_PX) the anomaly map.
         truth: (MAP_PX, MAP_PX) bool, None where it is not known.
@@ -60,6 +62,7 @@ class Outcome:
     edges_pct: float
     network_logit: float
     unrefined_logit: float
+    query_logit: float
     box_found: Box | None
     box_true: Box | None
     found: NDArray[np.float32] = field(repr=False)
@@ -72,8 +75,15 @@ class Outcome:
         return self.verdict is not Verdict.CANNOT_INSPECT
 
 
-def judge_case(case: Case, config: InspectorConfig, unrefined: bool = False) -> Outcome:
-    """Inspect one case blind, each picture for itself."""
+def judge_case(case: Case, config: InspectorConfig, unrefined: bool = False, query_only: str = "none") -> Outcome:
+    """Inspect one case blind, each picture for itself.
+
+    Args:
+        case: what is judged.
+        config: how; a calibration is left aside.
+        unrefined: also ask the network at the best candidate view.
+        query_only: also ask a network that sees no reference; a file of weights.
+    """
     config = replace(config, pose=replace(config.pose, track=False),
                      detection=replace(config.detection, calibration="none"))
     inspector = Inspector(case.reference, config)
@@ -87,9 +97,13 @@ def judge_case(case: Case, config: InspectorConfig, unrefined: bool = False) -> 
         ms = 1000 * (time.perf_counter() - start)
     result = inspector.decide(segmentation, alignment, detection)
     evidence = detection.evidence if detection is not None else None
-    logit = math.nan
-    if unrefined and not segmentation.reasons:
-        logit = _unrefined(case, config, segmentation)
+    logit = _unrefined(case, config, segmentation) if unrefined and not segmentation.reasons else math.nan
+    query_logit = math.nan
+    blind = load_judge(query_only)
+    if blind is not None and alignment.pose is not None:
+        view = look(case.reference.gaussians, camera, alignment.pose.T_camera_part, segmentation.mask)
+        if view is not None:
+            query_logit = ask(blind, image, segmentation.mask, view, case.reference.diameter_m).logit
     nothing = np.zeros((MAP_PX, MAP_PX), np.float32)
     return Outcome(
         case.name, case.reference.part_id, case.family, case.kind, case.kind != "good", result.verdict,
@@ -97,7 +111,7 @@ def judge_case(case: Case, config: InspectorConfig, unrefined: bool = False) -> 
         UNDECIDED if detection is None or evidence is None else detection.score,
         0.0 if evidence is None else max(evidence.outline_pct, evidence.edges_pct),
         math.nan if evidence is None else evidence.outline_pct, math.nan if evidence is None else evidence.edges_pct,
-        math.nan if evidence is None else evidence.network_logit, logit,
+        math.nan if evidence is None else evidence.network_logit, logit, query_logit,
         None if detection is None else box_around(detection), case.box_px,
         nothing if detection is None else _small(detection.anomaly_map),
         None if case.mask is None else _small(case.mask.astype(np.float32)) >= 0.5,

@@ -1,0 +1,91 @@
+"""Metrics of detection: definitions held against cases that can be worked out by hand, and a run from disk."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from ptad_core.evaluation.detection.metrics import aupro, box_iou, boxes, calibrated, metrics  # noqa: E402
+from ptad_core.evaluation.detection.outcomes import MAP_PX, Outcome, box_around  # noqa: E402
+from ptad_core.evaluation.detection.report import badness, write_report  # noqa: E402
+from ptad_core.types import AnomalyRegion, Box, Detection, RegionKind, Verdict  # noqa: E402
+
+NOTHING = np.zeros((MAP_PX, MAP_PX), np.float32)
+
+
+def outcome(name: str, score: float, kind: str = "good", part: str = "one", verdict: Verdict = Verdict.PASS,
+            **values: object) -> Outcome:
+    plain = Outcome(name, part, "family", kind, kind != "good", verdict, (), score, 0.0, 0.0, 0.0, math.log(score),
+                    math.nan, math.nan, None, None, NOTHING, np.zeros(NOTHING.shape, bool), 0.1, 20.0)
+    return replace(plain, **values)  # type: ignore[arg-type]
+
+
+def test_ranking_and_accuracy() -> None:
+    figures = metrics([outcome("a", 0.2), outcome("b", 1.5), outcome("c", 2.0, "missing"), outcome("d", 0.5, "dent"),
+                       outcome("e", 3.0, "missing", verdict=Verdict.CANNOT_INSPECT)])
+    assert figures["auc"] == pytest.approx(5 / 6, abs=1e-4)
+    assert (figures["acc"], figures["inspected"], figures["images"]) == (0.6, 0.8, 5)
+    assert (figures["auc_inspected"], figures["acc_inspected"]) == (0.75, 0.5)
+    assert figures["kinds"] == {"dent": 0.5, "missing": 1.0}
+    assert figures["auc_no_refine"] is None and figures["ms_per_image"] == 20.0
+
+
+def test_boxes_are_counted_both_ways() -> None:
+    true = Box(10, 10, 10, 10)
+    found = [outcome("a", 2.0, "dent", box_true=true, box_found=Box(10, 10, 10, 5)),
+             outcome("b", 2.0, "dent", box_true=true), outcome("c", 0.5, "dent", box_true=true, box_found=true)]
+    assert boxes(found) == {"box_iou_tp": 0.25, "box_iou_all": pytest.approx(0.5 / 3)}
+    assert box_iou(Box(0, 0, 2, 2), Box(1, 1, 2, 2)) == pytest.approx(1 / 7)
+
+
+def test_the_box_encloses_the_regions_that_count() -> None:
+    def region(x: int, score: float) -> AnomalyRegion:
+        zero = np.zeros(3)
+        return AnomalyRegion(Box(x, 5, 4, 4), RegionKind.MISSING, score, 1.0, 16, zero, zero, zero)
+    detection = Detection(NOTHING, 4.0, 1.0, (region(0, 4.0), region(20, 3.0), region(60, 1.5)))
+    assert box_around(detection) == Box(0, 5, 24, 4)
+    assert box_around(Detection(NOTHING, 0.0, 1.0, ())) is None
+
+
+def test_aupro_is_one_for_the_truth_and_low_for_chance() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.zeros((4, 64, 64), bool)
+    truth[0, 10:20, 10:20] = truth[1, 40:44, 30:60] = True
+    assert aupro(truth, truth.astype(np.float32)) == pytest.approx(1.0, abs=1e-6)
+    chance = [aupro(truth, rng.random(truth.shape).astype(np.float32)) or 0.0 for _ in range(5)]
+    assert np.mean(chance) == pytest.approx(0.15, abs=0.03)  # the mean of the overlap over rates 0..0.3
+    half = truth.astype(np.float32)
+    half[1] = 0  # one of two defects of unlike size is never found: each counts as much
+    assert aupro(truth, half) == pytest.approx(0.5, abs=0.1)
+    assert aupro(np.zeros_like(truth), half) is None
+
+
+def test_calibration_of_halves_keeps_its_promise() -> None:
+    rng = np.random.default_rng(1)
+    good = [outcome(f"g{k}", float(rng.lognormal()), part=f"part {k % 20}") for k in range(1000)]
+    bad = [outcome(f"b{k}", 40.0, "missing", part=f"part {k % 20}") for k in range(100)]
+    figures = calibrated(good + bad, 0.01)
+    assert figures["frr_promised"] == 0.01 and figures["frr_measured"] < 0.025
+    assert figures["acc_calibrated"] > 0.97
+    few = calibrated(good[:20], 0.01)
+    assert few["frr_promised"] == pytest.approx(1 / 11)
+
+
+def test_report_shows_figures_curves_and_worst_cases(tmp_path: Path) -> None:
+    outcomes = [outcome("a", 0.2), outcome("b", 9.0), outcome("c", 2.0, "missing"), outcome("d", 0.1, "dent")]
+    assert badness(outcomes[1]) > badness(outcomes[0]) and badness(outcomes[3]) > badness(outcomes[2])
+    figures = metrics(outcomes)
+    write_report(tmp_path, outcomes, figures, {o.name: np.zeros((64, 64, 3), np.uint8) for o in outcomes})
+    assert {"metrics.json", "outcomes.jsonl", "report.md", "roc.png", "pr.png", "worst.png"} <= {
+        p.name for p in tmp_path.iterdir()}
+    assert json.loads((tmp_path / "metrics.json").read_text())["auc"] == figures["auc"]
+    assert f"| auc | {figures['auc']} |" in (tmp_path / "report.md").read_text()
+    lines = [json.loads(line) for line in (tmp_path / "outcomes.jsonl").read_text().splitlines()]
+    assert [line["score"] for line in lines] == [0.2, 9.0, 2.0, 0.1]

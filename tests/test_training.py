@@ -1,0 +1,173 @@
+"""Training pairs and the training: labels, misplacement, what is on disk, what goes on after an interruption."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from core_parts import CAMERA, bracket, exact_mask, picture, renderer, seen_from
+
+torch = pytest.importorskip("torch")
+
+from ptad_core.config import ReferenceConfig  # noqa: E402  only where torch is
+from ptad_core.detection.learned import ask  # noqa: E402
+from ptad_core.detection.network.inputs import (  # noqa: E402
+    CHANNELS,
+    DEPTH,
+    IMAGE,
+    MASK,
+    NORMAL,
+    SEEN,
+    SIZE_PX,
+    Pair,
+    encode,
+    network_window,
+)
+from ptad_core.detection.network.weights import Form, load_weights  # noqa: E402
+from ptad_core.errors import PtadError  # noqa: E402
+from ptad_core.frames import rotation_angle_deg  # noqa: E402
+from ptad_core.reference import reference_from_mesh  # noqa: E402
+from ptad_core.rendering.view import look  # noqa: E402
+from ptad_core.synthesis.defects import DefectKind  # noqa: E402
+from ptad_core.synthesis.families import FAMILIES, SPLIT  # noqa: E402
+from ptad_core.training.pairs import GOOD, STRIDE, TrainingPair, scene_pairs, shape_pairs  # noqa: E402
+from ptad_core.training.pose_errors import draw_aligned  # noqa: E402
+from ptad_core.training.shards import open_pairs, write_shards  # noqa: E402
+from ptad_core.training.train import Recipe, train  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def scene() -> list[TrainingPair]:
+    rng = np.random.default_rng(4)
+    return scene_pairs(FAMILIES["chair"](rng), DefectKind.MISSING, rng)
+
+
+def test_a_scene_makes_two_good_and_two_bad_pairs(scene: list[TrainingPair]) -> None:
+    assert [p.kind for p in scene] == [GOOD, "missing", "missing", GOOD]
+    assert all(p.pair.shape == (CHANNELS, SIZE_PX, SIZE_PX) and p.pair.dtype == np.uint8 for p in scene)
+    assert [bool(p.target.any()) for p in scene] == [False, True, True, False]
+    intact_on_variant, variant_on_intact = scene[1], scene[2]
+    # the picture of the intact part has more than the defective reference, and the other way round
+    assert intact_on_variant.target[1].sum() > 10 * max(intact_on_variant.target[0].sum(), 1)
+    assert variant_on_intact.target[0].sum() > 10 * max(variant_on_intact.target[1].sum(), 1)
+
+
+def test_the_truth_lies_on_what_is_missing(scene: list[TrainingPair]) -> None:
+    bad = scene[2]
+    cells = bad.target[0] > 200
+    at = np.kron(cells, np.ones((STRIDE, STRIDE))) > 0
+    assert (bad.pair[MASK][at] > 127).mean() > 0.7, "the reference has the missing material"
+
+
+def test_every_family_of_training_yields_pairs() -> None:
+    """A quick look at a few: the families take turns, and the same seed makes the same pairs."""
+    again = [list(shape_pairs([3, k], k, SPLIT["train"])) for k in (1, 1)]
+    assert {p.family for p in again[0]} == {SPLIT["train"][1]}
+    assert len(again[0]) == len(again[1]) > 0
+    assert all(np.array_equal(a.pair, b.pair) for a, b in zip(*again, strict=True))
+
+
+def test_test_families_are_in_no_training() -> None:
+    assert set(SPLIT["train"]) & (set(SPLIT["test"]) | set(SPLIT["validation"])) == set()
+
+
+def test_poses_are_misplaced_as_the_aligner_errs() -> None:
+    """Quantiles of what is drawn are those of the table, and the part's centre moves with the error."""
+    T, center = seen_from(bracket(), (0.3, -0.5, 0.8)), np.array([0.01, 0.02, 0.03])
+    table = json.loads((Path(__file__).parents[1] / "ptad_core/training/pose_errors.json").read_text())
+    rng = np.random.default_rng(0)
+    for name in ("intact", "defective"):
+        drawn = [draw_aligned(T, center, 0.1, name == "defective", rng) for _ in range(600)]
+        angles = [rotation_angle_deg(found[:3, :3], T[:3, :3]) for found in drawn]
+        measured = np.linalg.norm(np.array(table[name])[:, :3], axis=1)
+        for q in (0.5, 0.75, 0.9):
+            assert np.quantile(angles, q) == pytest.approx(np.quantile(measured, q), rel=0.35, abs=0.02)
+        shift = [np.linalg.norm((found @ np.append(center, 1) - T @ np.append(center, 1))[:3]) for found in drawn]
+        assert 0 < np.median(shift) < 0.01
+
+
+def as_pair(kind: str) -> tuple[Pair, Pair]:
+    """Return the input of one view of the bracket, its reference ray-cast (training) and splatted (inspection)."""
+    part = bracket()
+    T = seen_from(part, (0.5, -0.7, 0.6))
+    reference = reference_from_mesh(part, kind, ReferenceConfig(gaussians=8000, views=100))
+    image, mask = picture(part, T), exact_mask(part, T)
+    view = look(reference.gaussians, CAMERA, T, mask)
+    assert view is not None
+    splatted: list[Pair] = []
+
+    class Judge:
+        size_px = SIZE_PX
+
+        def __call__(self, pair: Pair) -> None:
+            splatted.append(pair)
+
+    ask(Judge(), image, mask, view, reference.diameter_m)  # type: ignore[arg-type]
+    window = network_window(view.window)
+    cast = renderer(part).render(window.camera(CAMERA), T)
+    exact = encode(image, mask, cast.mask.astype(np.float32), cast.depth, cast.normals, window, reference.diameter_m)
+    return exact, splatted[0]
+
+
+def test_training_and_inspection_show_the_network_the_same() -> None:
+    """Ray-cast and splatted references differ at edges alone, and there by less than two pixels."""
+    exact, splatted = as_pair("same")
+    assert np.array_equal(exact[IMAGE], splatted[IMAGE]) and np.array_equal(exact[SEEN], splatted[SEEN])
+    solid = (exact[MASK] > 127) & (splatted[MASK] > 127)
+    assert solid.sum() / ((exact[MASK] > 127) | (splatted[MASK] > 127)).sum() > 0.97
+    depth = np.abs(exact[DEPTH].astype(int) - splatted[DEPTH])[solid]
+    assert np.median(depth) <= 1 and (depth > 12).mean() < 0.05
+    normals = np.abs(exact[NORMAL].astype(int) - splatted[NORMAL]).max(0)[solid]
+    assert np.median(normals) <= 4 and (normals > 40).mean() < 0.15
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, scene: list[TrainingPair]) -> Path:
+    """Return two shards of one scene's pairs."""
+    folder = tmp_path_factory.mktemp("pairs")
+    for shard in range(2):
+        np.save(folder / f"{shard:05d}.pairs.npy", np.stack([p.pair for p in scene]))
+        np.save(folder / f"{shard:05d}.targets.npy", np.stack([p.target for p in scene]))
+        (folder / f"{shard:05d}.json").write_text(json.dumps([{"kind": p.kind, "family": p.family} for p in scene]))
+    return folder
+
+
+def test_pairs_come_back_from_disk(data: Path, scene: list[TrainingPair], tmp_path: Path) -> None:
+    pairs = open_pairs(data)
+    assert len(pairs) == 8 and pairs.kinds[5] == "missing" and pairs.defective.sum() == 4
+    assert np.array_equal(pairs[6][0], scene[2].pair) and np.array_equal(pairs[6][1], scene[2].target)
+    assert len(open_pairs(data, ratio=0.5)) == 4
+    with pytest.raises(PtadError, match="found none"):
+        open_pairs(tmp_path)
+
+
+def test_shards_that_are_there_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "00000.json").write_text("[]")
+    said: list[str] = []
+    write_shards(tmp_path, "train", 16, 1, said.append)
+    assert said == [] and (tmp_path / "00000.json").read_text() == "[]"
+
+
+@pytest.mark.parametrize("form", [Form("comparer", 8), Form("mmpdn")])
+def test_training_goes_on_where_it_stopped(form: Form, data: Path, tmp_path: Path) -> None:
+    recipe = Recipe(form, epochs=1, pairs_per_epoch=8, batch=4, workers=0, learning_rate=1e-4)
+    said: list[str] = []
+    train(data, data, tmp_path, recipe, said.append)
+    figures = train(data, data, tmp_path, Recipe(**{**vars_of(recipe), "epochs": 2}), said.append)
+    assert any("goes on after epoch 1" in line for line in said)
+    with (tmp_path / "curves.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"] and 0 <= figures["auc"] <= 1
+    network, loaded, _ = load_weights(tmp_path / "weights.safetensors")
+    assert loaded == form
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert saved["step"] == 4
+    kept = network.state_dict()["backbone.conv1.weight"]
+    assert torch.allclose(kept.float(), saved["mean"]["backbone.conv1.weight"], atol=1e-3)
+
+
+def vars_of(recipe: Recipe) -> dict[str, object]:
+    return {name: getattr(recipe, name) for name in Recipe.__dataclass_fields__}
