@@ -12,10 +12,10 @@ import pytest
 
 pytest.importorskip("sklearn")
 
-from ptad_core.evaluation.detection.metrics import aupro, box_iou, boxes, calibrated, metrics  # noqa: E402
-from ptad_core.evaluation.detection.outcomes import MAP_PX, Outcome, box_around  # noqa: E402
-from ptad_core.evaluation.detection.report import badness, write_report  # noqa: E402
-from ptad_core.types import AnomalyRegion, Box, Detection, RegionKind, Verdict  # noqa: E402
+from ptad_core.evaluation.detection.metrics import aupro, box_iou, boxes, calibrated, metrics
+from ptad_core.evaluation.detection.outcomes import MAP_PX, Outcome, box_around
+from ptad_core.evaluation.detection.report import badness, write_report
+from ptad_core.types import AnomalyRegion, Box, Detection, RegionKind, Verdict
 
 NOTHING = np.zeros((MAP_PX, MAP_PX), np.float32)
 
