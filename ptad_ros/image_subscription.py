@@ -30,7 +30,8 @@ class ImageSubscription:
     parameter is left alone.
 
     Attributes:
-        lost: images that the middleware says were lost on the way.
+        lost: images that were lost on the way, or while nobody came to fetch them: those missing in the publisher's
+            numbering, or where there is none, or several publishers, what the middleware reports.
     """
 
     def __init__(self, node: Node, message_type: type, topic: str, callback: Callable[[Any], None]) -> None:
@@ -38,6 +39,7 @@ class ImageSubscription:
         self._name = node.resolve_topic_name(topic)
         self._fixed = given_at_start(node, f"qos_overrides.{self._name}.subscription.reliability")
         self._lost_before = 0
+        self._number: int | None = None
         self.lost = 0
         self._reliable = False
         self._subscription = self._create(qos_profile_sensor_data, QoSOverridingOptions.with_default_policies())
@@ -45,11 +47,21 @@ class ImageSubscription:
     def _create(self, qos: QoSProfile, overriding: QoSOverridingOptions | None = None) -> Any:
         events = SubscriptionEventCallbacks(message_lost=self._count_lost)
         self._qos = copy(qos)  # rclpy writes what is overridden into the profile
-        return self._node.create_subscription(self._type, self._topic, self._callback, self._qos,
+        return self._node.create_subscription(self._type, self._topic, self._hear, self._qos,
                                               event_callbacks=events, qos_overriding_options=overriding)
 
+    def _hear(self, message: Any, info: dict[str, int | None]) -> None:
+        before, self._number = self._number, info["publication_sequence_number"]
+        if before is not None and self._number is not None and self._number > before + 1:
+            if self._node.count_publishers(self._name) == 1:
+                self.lost += self._number - before - 1
+            else:
+                self._number = None  # several count side by side
+        self._callback(message)
+
     def _count_lost(self, event: QoSMessageLostInfo) -> None:
-        self.lost += event.total_count_change
+        if self._number is None:
+            self.lost += event.total_count_change
 
     def doubts(self) -> list[str]:
         """Return what is odd about who publishes the images, in words."""

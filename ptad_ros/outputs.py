@@ -61,7 +61,8 @@ class MaskOutput(Output):
         self._status = self._publisher(msg.MaskStatus, "mask_status")
 
     def publish(self, header: Header, segmentation: core.Segmentation) -> None:
-        self._mask.publish(image_message(segmentation.mask.astype(np.uint8) * 255, "mono8", header))
+        if _heard(self._mask):
+            self._mask.publish(image_message(segmentation.mask.astype(np.uint8) * 255, "mono8", header))
         self._status.publish(mask_status_message(segmentation, header))
 
 
