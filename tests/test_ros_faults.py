@@ -87,6 +87,41 @@ def test_a_camera_that_is_not_heard_for_its_qos_is_named() -> None:
         assert status.level == DiagnosticStatus.WARN and "qos_overrides./image_raw.subscription" in status.message
 
 
+def test_images_that_nobody_came_to_fetch_are_counted() -> None:
+    """A queue that overflows while callbacks are busy is no loss to the middleware; the publisher's numbers tell."""
+    with cell(InspectionNode) as (camera, (node,)):
+        camera.shoot(1.0)
+        camera.result(1.0)
+        sent = 40
+
+        def flood() -> None:  # runs where the callbacks do, so none is heard meanwhile
+            for i in range(sent):
+                camera.shoot(2.0 + i / 100)
+                time.sleep(0.002)
+
+        camera.do(flood)
+        camera.shoot(3.0)
+        camera.result(3.0)
+        camera.wait(lambda: node.counts.waiting == 0)
+        counts = node.counts
+        assert counts.lost > 0 and counts.images + counts.lost == sent + 2
+
+
+def test_a_driver_that_starts_anew_numbers_its_images_anew() -> None:
+    with cell(InspectionNode) as (camera, (node,)):
+        for t in (1.0, 2.0, 3.0):
+            camera.shoot(t)
+            camera.result(t)
+        camera.destroy_publisher(camera.image)
+        camera.image = camera.create_publisher(Image, "image_raw", BEST_EFFORT)
+        camera.wait(camera.image.get_subscription_count)
+        time.sleep(0.3)
+        for t in (4.0, 5.0):
+            camera.shoot(t)
+            camera.result(t)
+        assert node.counts.lost == 0
+
+
 def test_time_that_jumps_back_is_told() -> None:
     with cell(InspectionNode, **TOLD) as (camera, _):
         for t in (100.0, 10.0):

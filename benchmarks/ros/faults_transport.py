@@ -44,7 +44,7 @@ def two_publishers(rig: Rig) -> None:
 
 @fault(FAMILY, "best-effort camera, best-effort cell", own_cell=True)
 def both_best_effort(rig: Rig) -> None:
-    rig.restart(arguments=["-p", "qos_overrides./image_raw.subscription.reliability:=best_effort"], warm=False)
+    rig.restart(reliable=False)
     _swap(rig, best_effort=True)
     try:
         for _ in range(20):  # now and then an image is lost on the way

@@ -105,7 +105,7 @@ class Rig(Node):
         return self.out / "cell.log"
 
     def start(self, arguments: Sequence[str] = (), module: str = "ptad_ros.inspection_node", wait: bool = True,
-              warm: bool = True, **sections: dict[str, Any]) -> None:
+              warm: bool = True, reliable: bool = True, **sections: dict[str, Any]) -> None:
         """Start the cell, and wait until it hears the camera.
 
         Args:
@@ -113,13 +113,14 @@ class Rig(Node):
             module: what to run.
             wait: until it is active.
             warm: until it has passed a good image, too.
+            reliable: whether the cell insists on hearing every image.
             sections: settings that differ from the usual.
         """
         output = {"diagnostics_period_s": DIAGNOSTICS_PERIOD_S} | sections.pop("output", {})
         settings = write_settings(self.out / "cell.yaml", self.scene.settings(output=output, **sections))
-        # Every image counts here: what a best-effort listener loses on the way would look like silence.
-        command = [sys.executable, "-m", module, "--ros-args", "--params-file", str(settings), "-p",
-                   "qos_overrides./image_raw.subscription.reliability:=reliable", *arguments]
+        command = [sys.executable, "-m", module, "--ros-args", "--params-file", str(settings), *arguments]
+        if reliable:  # what a best-effort listener loses on the way would look like silence
+            command += ["-p", "qos_overrides./image_raw.subscription.reliability:=reliable"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         if wait:
