@@ -10,6 +10,7 @@ installation provides ``colcon build`` none of this is needed.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import importlib.metadata
 import os
@@ -38,9 +39,15 @@ def main() -> int:
     if sys.prefix == sys.base_prefix:
         return fail("this Python is no virtual environment; messages are built into one",
                     "make env, or on a ROS installation: colcon build --base-paths . ptad_msgs")
+    with (PREFIX / "messages.lock").open("w") as lock:  # two builds at a time would take each other's files away
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return build_where_needed(arguments.force)
+
+
+def build_where_needed(force: bool) -> int:
     packages = [ROOT / "ptad_msgs", *([] if has_wheel("ros-tf2-msgs") else [STANDIN])]
     digest = content_hash(packages)
-    if not arguments.force and STAMP.is_file() and STAMP.read_text() == digest and importable(packages):
+    if not force and STAMP.is_file() and STAMP.read_text() == digest and importable(packages):
         return 0
     before = installed_files()
     shutil.rmtree(WORK, ignore_errors=True)
