@@ -90,13 +90,13 @@ def _clutter(rng: np.random.Generator) -> Array:
         if style == 0:
             corners = np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(3, 7))))
             outline = np.array([x, y]) + size * np.stack([np.cos(corners), np.sin(corners)], axis=1)
-            cv2.fillPoly(picture, [outline.astype(np.int32)], colour, cv2.LINE_AA)
+            cv2.fillPoly(picture, [outline.astype(np.int32)], colour)
         elif style == 1:
-            cv2.circle(picture, (x, y), max(int(size / 2), 1), colour, -1, cv2.LINE_AA)
+            cv2.circle(picture, (x, y), max(int(size / 2), 1), colour, -1)
         else:
             end = (int(x + rng.normal() * 3 * size), int(y + rng.normal() * 3 * size))
-            cv2.line(picture, (x, y), end, colour, int(rng.integers(1, 6)), cv2.LINE_AA)
-    return picture
+            cv2.line(picture, (x, y), end, colour, int(rng.integers(1, 6)))
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), 0.8), np.float32)  # OpenCV draws steps into pictures of floats
 
 
 def _boards(rng: np.random.Generator) -> Array:
