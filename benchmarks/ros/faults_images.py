@@ -17,11 +17,29 @@ from ptad_ros.images import image_message
 FAMILY = "image"
 
 
+def cut(message: Any) -> None:
+    """Lose the last bytes."""
+    message.data = bytes(message.data)[:-message.step // 2]
+
+
+def become_float(message: Any) -> None:
+    """Turn an image into one of floats, all NaN."""
+    nothing = np.full((message.height, message.width), np.nan, np.float32)
+    floats = image_message(nothing, "32FC1", message.header)
+    message.encoding, message.step, message.data = floats.encoding, floats.step, floats.data
+
+
+def become_thermal(message: Any) -> None:
+    """State an encoding that nobody knows."""
+    message.encoding = "thermal_x"
+
+
+SPOILT = (cut, become_float, become_thermal)
+"""What a camera on its way out sends now and then."""
+
+
 @fault(FAMILY, "data end before step * height")
 def short_data(rig: Rig) -> None:
-    def cut(message: Any) -> None:
-        message.data = bytes(message.data)[:-message.step // 2]
-
     rig.refuses(Reason.IMAGE_CORRUPT, image=cut)
 
 
@@ -58,16 +76,11 @@ def huge_size(rig: Rig) -> None:
 
 @fault(FAMILY, "unknown encoding")
 def unknown_encoding(rig: Rig) -> None:
-    rig.refuses(Reason.BAD_ENCODING, image=lambda m: setattr(m, "encoding", "thermal_x"))
+    rig.refuses(Reason.BAD_ENCODING, image=become_thermal)
 
 
 @fault(FAMILY, "float image full of NaN")
 def nan_image(rig: Rig) -> None:
-    def become_float(message: Any) -> None:
-        nothing = np.full((message.height, message.width), np.nan, np.float32)
-        floats = image_message(nothing, "32FC1", message.header)
-        message.encoding, message.step, message.data = floats.encoding, floats.step, floats.data
-
     rig.refuses(Reason.BAD_ENCODING, image=become_float)
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from ptad_msgs.msg import InspectionResult
 from rclpy.serialization import serialize_message
 
-from benchmarks.ros.rig import RELIABLE, Rig, header, running_rig
+from benchmarks.ros.rig import COUNTS, RELIABLE, Rig, header, running_rig
 from benchmarks.ros.scene import Scene, make_scene
 from ptad_core.camera import Camera
 from ptad_core.evaluation.messages import stamp_ns
@@ -32,7 +32,6 @@ from ptad_ros.images import image_message
 SIZES = ((640, 480), (1280, 1024), (1920, 1080))
 RATES_HZ = (1.0, 5.0, 30.0)
 TARGET_MS, TARGET_SIZE = 15.0, (1280, 1024)
-COUNTS = ("frames in", "frames done", "frames dropped", "frames lost", "frames waiting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,39 +85,30 @@ class Stopwatch:
         self._sent += 1
         return at_ns
 
-    def settle(self) -> None:
-        """Send until an image is answered, so that nothing waits any more and losses before it are noticed."""
+    def settle(self) -> dict[str, int]:
+        """Send until an image is answered, so that nothing waits and losses are noticed; return the cell's counts."""
         until = time.monotonic() + 120.0
         while time.monotonic() < until:
-            at_ns, waits_until = self.send(), time.monotonic() + 5.0
-            while time.monotonic() < waits_until:
-                if at_ns in self._came_ns:
-                    if self._came_ns[at_ns][1].verdict != Verdict.PASS:
-                        raise SystemExit(f"bench-ros: expected PASS, got {self._came_ns[at_ns][1].message!r}")
-                    self._rig.mark()
-                    self._rig.told("", level=b"\x00")
-                    return
+            at_ns, wait_until = self.send(), time.monotonic() + 5.0
+            while at_ns not in self._came_ns and time.monotonic() < wait_until:
                 time.sleep(0.005)
+            if at_ns in self._came_ns:
+                result = self._came_ns[at_ns][1]
+                if result.verdict != Verdict.PASS:
+                    raise SystemExit(f"bench-ros: expected PASS, got {result.message!r}")
+                return self._rig.counts()
         raise SystemExit("bench-ros: the cell answers no image")
-
-    def counts(self) -> dict[str, int]:
-        """Return the cell's counts, from diagnostics that are newer than now."""
-        self._rig.mark()
-        self._rig.told("", level=b"\x00")
-        return {name: int(self._rig.value(name)) for name in COUNTS}
 
     def measure(self, size: tuple[int, int], rate_hz: float, images: int) -> Row:
         """Send images at a rate, and say what came of them."""
-        self.settle()
-        before, sent_before, first_s = self.counts(), self._sent, time.monotonic()
+        before, sent_before, first_s = self.settle(), self._sent, time.monotonic()
         stamps = []
         for i in range(images):
             time.sleep(max(0.0, first_s + i / rate_hz - time.monotonic()))
             stamps.append(self.send())
-        self.settle()
-        after = self.counts()
+        after = self.settle()
         change = {name: after[name] - before[name] for name in COUNTS}
-        counted = sum(change[name] for name in COUNTS[1:])
+        counted = sum(change.values())
         answered = [s for s in stamps if s in self._came_ns]
         latency, pipeline, overhead = [], [], []
         done_ns = 0
@@ -151,14 +141,14 @@ def camera_of(size: tuple[int, int]) -> Camera:
 
 def table(rows: list[Row]) -> str:
     """Return the rows as text."""
-    lines = ["     size  Hz sent answered dropped lost uncounted | latency p50, p95 | pipeline p50 | overhead p50, p95 ms"]
+    lines = ["     size  Hz sent answered dropped lost uncounted | latency p50, p95 | pipeline p50 | overhead p50, p95"]
     for r in rows:
         latency, pipeline, overhead = (np.percentile(ms, (50, 95)) for ms in (
             r.latency_ms, r.pipeline_ms, r.overhead_ms))
         lines.append(
             f"{r.size[0]:4d}x{r.size[1]:<4d} {r.rate_hz:3g} {r.sent:4d} {len(r.latency_ms):8d} {r.dropped:7d} "
-            f"{r.lost:4d} {r.uncounted:9d} | {latency[0]:8.0f} {latency[1]:6.0f} | {pipeline[0]:12.0f} | {overhead[0]:9.1f} "
-            f"{overhead[1]:6.1f}")
+            f"{r.lost:4d} {r.uncounted:9d} | {latency[0]:8.0f} {latency[1]:6.0f} | {pipeline[0]:12.0f} | "
+            f"{overhead[0]:9.1f} {overhead[1]:6.1f}")
     return "\n".join(lines)
 
 

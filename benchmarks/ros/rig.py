@@ -49,6 +49,7 @@ LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability
 DIAGNOSTICS_PERIOD_S = 0.2
 START_TIMEOUT_S, ANSWER_TIMEOUT_S, TOLD_TIMEOUT_S, RECOVERY_TIMEOUT_S = 120.0, 20.0, 15.0, 30.0
 NODE = "inspection"
+COUNTS = ("frames done", "frames dropped", "frames lost", "frames waiting")
 
 
 class NotAnsweredError(Exception):
@@ -68,6 +69,8 @@ class Rig(Node):
         said: what the cell was heard to say since ``begin``, as declared by the checks, for the table.
         words: the same as it was really worded.
         results: all answers, in order.
+        now_ns: stamp of the newest image.
+        sent: images sent.
     """
 
     def __init__(self, scene: Scene, out: Path, context: Context, robot: Node) -> None:
@@ -94,7 +97,7 @@ class Rig(Node):
         self._answered_before: dict[int, int] = {}
         self.said: list[str] = []
         self.words: list[str] = []
-        self.now_ns = START_NS
+        self.now_ns, self.sent = START_NS, 0
         self.process: subprocess.Popen[bytes] | None = None
 
     # --- the cell's process ---------------------------------------------------------------------------------------
@@ -182,6 +185,7 @@ class Rig(Node):
         at_ns = self.now_ns if at_ns is None else at_ns
         if may_pass:
             self.allow(at_ns)
+        self.sent += 1
         self._answered_before[at_ns] = len(self.answers[at_ns])
         if tf:
             self.move(shot.T_cell_camera, at_ns)
@@ -285,6 +289,22 @@ class Rig(Node):
             status = self._diagnostics[-1] if self._diagnostics else DiagnosticStatus()
         return next((str(v.value) for v in status.values if v.key == key), "")
 
+    def counts(self) -> dict[str, int]:
+        """Return where the cell says its images went, from diagnostics that are newer than now."""
+        self.mark()
+        self.wait(lambda: self._diagnostics, TOLD_TIMEOUT_S, "/diagnostics says something")
+        return {name: int(self.value(name)) for name in COUNTS}
+
+    def quiet(self) -> None:
+        """Send until an image is answered: then none is on its way or waits, and all losses have been noticed."""
+        if self.recovers(START_TIMEOUT_S) is None:
+            raise NotAnsweredError("the cell does not pass a good image")
+
+    def heard_again(self) -> None:
+        """Wait until the cell hears the camera."""
+        self.wait(self.image.get_subscription_count, 10.0, "the cell hears the camera again")
+        time.sleep(0.3)
+
     def recovers(self, timeout_s: float = RECOVERY_TIMEOUT_S) -> float | None:
         """Send good images until one passes; return how long that took, in seconds, or None where it does not."""
         started = time.monotonic()
@@ -331,8 +351,7 @@ class Rig(Node):
                 raise NotAnsweredError(f"part.{name} was not taken: {reason}")
         taken = self.change("configure") and self.change("activate")
         if taken:
-            self.wait(self.image.get_subscription_count, 10.0, "the cell hears the camera again")
-            time.sleep(0.3)
+            self.heard_again()
         return taken
 
     def _call(self, client: Any, request: Any) -> Any:
