@@ -169,6 +169,8 @@ class InputConfig:
                                     "one of its camera is taken", minimum=0.0, maximum=10.0)
     stage_timeout_s: float = setting(10.0, "stage nodes: how long an image waits for the results of the stages before",
                                      minimum=0.1, maximum=600.0)
+    on_demand: bool = setting(False, "inspection node: inspect only what an Inspect goal or a calibration asks for, so "
+                              "that it is never busy with another image; else every image")
     goal_timeout_s: float = setting(10.0, "how long an Inspect goal that names no timeout may take, waiting included",
                                     minimum=0.1, maximum=3600.0)
     max_megapixels: float = setting(64.0, "larger images are refused, compressed ones before they are decompressed",

@@ -54,6 +54,11 @@ class CalibrateServer:
                                        autostart=False)
         node.create_service(Calibrate, "~/calibrate", self._serve, callback_group=ReentrantCallbackGroup())
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a request waits for images."""
+        return self._run is not None and not self._run.outcome.done()
+
     # --- in the executor's thread ---------------------------------------------------------------------------------
 
     async def _serve(self, request: Calibrate.Request, response: Calibrate.Response) -> Calibrate.Response:

@@ -30,6 +30,7 @@ class Counts:
         dropped: how many were given up for newer ones.
         lost: how many never came, as far as the middleware noticed.
         evicted: those of the dropped that were given up because too many waited for what did not come.
+        unwanted: how many came besides that nobody had asked for (``input.on_demand``).
     """
 
     images: int
@@ -37,6 +38,7 @@ class Counts:
     dropped: int
     lost: int = 0
     evicted: int = 0
+    unwanted: int = 0
 
     @property
     def waiting(self) -> int:
@@ -142,7 +144,7 @@ class Health:
                 "state": state, "part": part_id, "reference": reference_hash, "calibration": calibration,
                 "frames in": counts.images, "frames done": counts.done, "frames dropped": counts.dropped,
                 "frames waiting": counts.waiting, "frames lost": counts.lost,
-                "frames given up while they waited": counts.evicted,
+                "frames given up while they waited": counts.evicted, "frames not asked for": counts.unwanted,
                 **{f"verdict {verdict}": n for verdict, n in sorted(self._verdicts.items())},
                 **{f"{stage} ms (p50 / p95)": f"{np.median(ms):.1f} / {np.percentile(ms, 95):.1f}"
                    for stage, ms in self._times.items()},

@@ -53,17 +53,19 @@ class FrameInputs:
         config: returns what holds now.
         deliver: takes an image that is ready.
         jumped: told, in words, when time jumped back and all that waited was forgotten.
+        wanted: tells whether images are to be taken now.
 
     Attributes:
-        images: how many came.
+        images: how many came that were wanted; ``unwanted`` how many others.
         last_image_s: when the last one came (monotonic clock).
         last_stamp_ns: its stamp.
     """
 
     def __init__(self, node: Node, stage_topics: dict[str, type], wants_seed: bool, config: Callable[[], NodeConfig],
-                 deliver: Callable[[Job], None], jumped: Callable[[str], None]) -> None:
+                 deliver: Callable[[Job], None], jumped: Callable[[str], None],
+                 wanted: Callable[[], bool]) -> None:
         self._node, self._stage_topics, self._wants_seed = node, stage_topics, wants_seed
-        self._config, self._deliver, self._jumped = config, deliver, jumped
+        self._config, self._deliver, self._jumped, self._wanted = config, deliver, jumped, wanted
         self._join = FrameJoin((IMAGE, *stage_topics))
         self._seeding: list[tuple[JoinedFrame, float]] = []
         self._seeding_dropped = self._seeding_evicted = 0
@@ -76,7 +78,7 @@ class FrameInputs:
         # Waiting is measured in real time: a paused simulation must not keep an image unanswered.
         self._poll = node.create_timer(_POLL_S, self._advance, clock=Clock(clock_type=ClockType.STEADY_TIME),
                                        autostart=False)
-        self.images = 0
+        self.images = self.unwanted = 0
         self.last_image_s, self.last_stamp_ns = time.monotonic(), 0
         self._taken_s = 0.0
         self._too_fast = 0
@@ -167,15 +169,18 @@ class FrameInputs:
             self._transforms.buffer.clear()
 
     def _hear_image(self, message: Any) -> None:
-        self.images += 1
         self.last_image_s, self.last_stamp_ns = time.monotonic(), stamp_ns(message.header)
+        if self._watch.jumped_back("image", self.last_stamp_ns):
+            self._time_jumped("the images")
+        if not self._wanted():
+            self.unwanted += 1
+            return
+        self.images += 1
         rate_hz = self._config().input.max_rate_hz
         if rate_hz and self.last_image_s < self._taken_s + 1.0 / rate_hz:
             self._too_fast += 1
             return
         self._taken_s = self.last_image_s
-        if self._watch.jumped_back("image", stamp_ns(message.header)):
-            self._time_jumped("the images")
         if not self._join.has_info:
             self._hear_latched_info()
         self._hear_part(IMAGE, message)

@@ -107,6 +107,11 @@ class InspectServer:
             node, Inspect, "inspect", self._execute, goal_callback=self._admit, cancel_callback=self._cancel,
             handle_accepted_callback=self._accept, callback_group=ReentrantCallbackGroup())
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a goal waits for an image."""
+        return any(goal.stage != Inspect.Feedback.LOADING and not goal.answer.done() for goal in self._goals)
+
     def close(self) -> None:
         """Take the action down."""
         self._server.destroy()

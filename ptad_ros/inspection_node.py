@@ -26,6 +26,11 @@ class InspectionNode(StageNode):
         self._calibration = CalibrateServer(self)
         self._goals = InspectServer(self, self._parts, self._inputs)
 
+    @property
+    def wants_images(self) -> bool:
+        """Whether images are to be answered now: all, or those that somebody waits for."""
+        return not self.config.input.on_demand or self._goals.waiting or self._calibration.waiting
+
     def make_outputs(self) -> tuple[Output, ...]:
         self._mask, self._pose = MaskOutput(self), PoseOutput(self)
         self._result, self._marker = ResultOutput(self), MarkerOutput(self)

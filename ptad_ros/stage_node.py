@@ -90,7 +90,7 @@ class StageNode(LifecycleNode):
         self._reset_wanted = threading.Event()
         self._worker: Worker[Job] = Worker(self._work, self._work_failed)
         self._inputs = FrameInputs(self, self.stage_topics, self.wants_seed, lambda: self.config, self._worker.submit,
-                                   self._time_jumped)
+                                   self._time_jumped, lambda: self.wants_images)
         self.health = Health()
         refuse_impossible_transitions(self)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -115,6 +115,11 @@ class StageNode(LifecycleNode):
     def refuse(self, joined: JoinedFrame, reason: Reason, message: str) -> None:
         """Publish that a frame could not be worked on."""
         raise NotImplementedError
+
+    @property
+    def wants_images(self) -> bool:
+        """Whether images are to be answered now."""
+        return True
 
     @property
     def config(self) -> NodeConfig:
@@ -324,7 +329,7 @@ class StageNode(LifecycleNode):
     def counts(self) -> Counts:
         """Where the images went."""
         return Counts(self._inputs.images, self._worker.done, self._inputs.dropped + self._worker.dropped,
-                      self._inputs.lost, self._inputs.evicted)
+                      self._inputs.lost, self._inputs.evicted, self._inputs.unwanted)
 
     def _publish_diagnostics(self) -> None:
         if self._worker.revive():

@@ -106,6 +106,21 @@ def test_the_first_image_taken_afterwards_answers_in_stages() -> None:
                              (Inspect.Feedback.INSPECTING, "segment")]
 
 
+def test_on_demand_nothing_is_inspected_but_what_a_goal_asks_for() -> None:
+    with asked(settings={"input.on_demand": True}) as (camera, node, robot):
+        for _ in range(3):
+            camera.shoot(time.time())
+        camera.wait(lambda: node.counts.unwanted == 3)
+        goal = robot.ask()
+        camera.wait(lambda: goal.told)
+        camera.shoot(time.time())
+        assert goal.answer()[0] == SUCCEEDED
+        camera.shoot(time.time())
+        camera.wait(lambda: node.counts.unwanted == 4)
+        assert (node.counts.images, node.counts.done, node.counts.dropped) == (1, 1, 0)
+        camera.wait(lambda: len(camera.heard["result"]) == 1)
+
+
 def test_an_image_that_cannot_be_judged_is_an_answer() -> None:
     with asked() as (camera, _, robot):
         goal = robot.ask()
@@ -141,7 +156,7 @@ def test_time_runs_out(shots: tuple[float, ...], reason: Reason, words: str) -> 
     with asked() as (camera, node, robot):
         go = threading.Event()
         node._inspector.before = lambda: go.wait(10)
-        goal = robot.ask(timeout_s=0.4)
+        goal = robot.ask(timeout_s=1.0)
         for ago_s in shots:
             camera.shoot(time.time() + ago_s)
         status, answer = goal.answer()
