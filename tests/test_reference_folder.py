@@ -79,8 +79,8 @@ def test_neither_do_settings_files_nor_backgrounds(folder: ReferenceFolder) -> N
         (folder.path / "block.yaml").write_text(PART % "block.stl" + f"detection: {{{name}: ../secret.stl}}\n")
         with pytest.raises(ConfigError, match=rf"detection\.{name}: expected a file inside"):
             folder.settings("block")
-        (folder.path / "block.yaml").write_text(PART % "block.stl" + f"detection: {{{name}: auto}}\n")
-        assert folder.settings("block")["detection"] == {name: "auto"}
+        (folder.path / "block.yaml").write_text(PART % "block.stl" + f"detection: {{{name}: none}}\n")
+        assert folder.settings("block")["detection"] == {name: "none"}
 
 
 def test_links_within_the_folder_and_the_folder_itself_may_be_links(folder: ReferenceFolder, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_good_images_decide_and_the_calibration_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("request_", "more", "words"), [
     ({"false_reject_rate": 1.5}, {}, "between 0 and 1"), ({"false_reject_rate": float("nan")}, {}, "between 0 and 1"),
     ({"images": 3}, {}, "expected 4 to"), ({"images": 2**32 - 1}, {}, "expected 4 to"),
-    ({}, {"detection.calibration": "off"}, "not written over"),
+    ({}, {"detection.calibration": "none"}, "not written over"),
     ({}, {"detection.calibration": "/etc/passwd"}, "not written over")])
 def test_what_cannot_be_calibrated_is_said_at_once(request_: dict[str, Any], more: dict[str, Any], words: str,
                                                    tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ SECTIONS = ("part", "segmentation", "pose", "detection", "tf")
 """What may differ from part to part; the rest belongs to the cell."""
 FILES = (("segmentation", "background"), ("detection", "network"), ("detection", "calibration"))
 """Settings that name a file, besides the CAD."""
-NO_FILE = ("", "auto", "off")
+NO_FILE = ("", "auto", "none")
 MAX_SETTINGS_BYTES = 256 * 1024
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
