@@ -218,12 +218,14 @@ class Evidence:
         outline_pct: largest deviation of the outline, in percent of the diameter.
         edges_pct: largest displacement of an edge likewise.
         network_logit: the network's opinion, NaN where there is no network.
+        defect_logit: of the part being defective, from network and geometry together; NaN likewise.
     """
 
     geometric_score: float
     outline_pct: float
     edges_pct: float
     network_logit: float = float("nan")
+    defect_logit: float = float("nan")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ import numpy as np
 
 from ptad_core.config import DetectionConfig
 from ptad_core.detection.geometry import measure
-from ptad_core.detection.learned import ask, learned_regions, merged
+from ptad_core.detection.learned import SAME_PLACE, ask, learned_regions, merged, overlap
+from ptad_core.detection.occlusion import hidden_regions
 from ptad_core.rendering.view import View
 from ptad_core.types import ColorImage, Detection, Evidence, Reason, Segmentation
 
@@ -26,8 +27,9 @@ def detect(image_bgr: ColorImage, segmentation: Segmentation, view: View | None,
            config: DetectionConfig, judge: Judge | None = None, threshold: float = THRESHOLD) -> Detection:
     """Judge a rectified (H, W, 3) image whose pose is trusted.
 
-    The score is the odds that the part is defective, from the network and the geometry; where a deviation is out of
-    tolerance it is at least that deviation relative to the tolerance. Without a network it is the latter alone.
+    The score is the odds that the part is defective, from the network and the geometry, relative to the limit of the
+    network; where a deviation is out of tolerance it is at least that deviation relative to the tolerance. Without a
+    network it is the latter alone.
 
     Args:
         image_bgr: the image.
@@ -52,14 +54,19 @@ def detect(image_bgr: ColorImage, segmentation: Segmentation, view: View | None,
     evidence = Evidence(geometry.score, geometry.outline_pct, geometry.edges_pct)
     if judge is not None:
         opinion = ask(judge, image_bgr, segmentation.mask, view, diameter_m)
-        evidence = replace(evidence, network_logit=opinion.logit)
         logit = judge.fusion.logit(opinion.logit, geometry.outline_pct, geometry.edges_pct)
-        odds = math.exp(min(logit, LARGEST_LOGIT))
-        score = max(score, odds)
-        learned, found = learned_regions(opinion, judge.fusion.cell_limit, odds, view, geometry)
+        evidence = replace(evidence, network_logit=opinion.logit, defect_logit=logit)
+        learned_score = math.exp(min(logit - judge.fusion.limit, LARGEST_LOGIT))
+        score = max(score, learned_score)
+        learned, found = learned_regions(opinion, judge.fusion.cell_limit, learned_score, view, geometry)
         relative = np.maximum(relative, learned)
-        if odds > threshold:
+        if learned_score > threshold:
             regions = merged(regions, found)
-    regions.sort(key=lambda r: -r.score)
+    hidden = hidden_regions(image_bgr, view, geometry)
+    regions = sorted((r for r in regions if not any(overlap(r.box_px, h.box_px) >= SAME_PLACE for h in hidden)),
+                     key=lambda r: -r.score)
+    if hidden and not regions:
+        return Detection(nothing, score, threshold, (), (Reason.OCCLUDED,), "something stands in front of the part: "
+                         "where it should be seen, neither the part nor the background is", evidence=evidence)
     return Detection(view.window.lay_into_image(relative, 0.0, True), score, threshold, tuple(regions),
                      evidence=evidence)

@@ -36,14 +36,14 @@ def ask(judge: Judge, image_bgr: ColorImage, mask: MaskImage, view: View, diamet
     return judge(encode(image_bgr, mask, shown.mask[take], shown.depth[take], shown.normals[take], window, diameter_m))
 
 
-def learned_regions(opinion: Opinion, cell_limit: float, odds: float, view: View, geometry: Geometry,
+def learned_regions(opinion: Opinion, cell_limit: float, score: float, view: View, geometry: Geometry,
                     ) -> tuple[FloatImage, list[AnomalyRegion]]:
     """Return the (S, S) map relative to its limit, and the regions in it, unsorted.
 
     Args:
         opinion: of the network.
         cell_limit: probability from which on a cell belongs to a region.
-        odds: that the part is defective; the strongest region's score.
+        score: the strongest region's.
         view: the window.
         geometry: measured in it.
     """
@@ -60,16 +60,16 @@ def learned_regions(opinion: Opinion, cell_limit: float, odds: float, view: View
         if min(weights) >= BOTH_WAYS * sum(weights):
             kind = RegionKind.DISPLACED
         thickness = 2 * distance_to(~inside) * geometry.deviation.mm_per_px
-        relative = either * np.float32(odds / max(peak, 1e-6))
+        relative = either * np.float32(score / max(peak, 1e-6))
         found.append(region_of(inside, relative, thickness, kind, view, geometry.deviation.surface))
-    return either * np.float32(min(odds, 1.0) / cell_limit), found
+    return either * np.float32(min(score, 1.0) / cell_limit), found
 
 
 def merged(measured: list[AnomalyRegion], learned: list[AnomalyRegion]) -> list[AnomalyRegion]:
     """Return all regions, one for each place: the measured one, its score the larger of the two."""
     out = list(measured)
     for region in learned:
-        same = [k for k, other in enumerate(measured) if _overlap(region.box_px, other.box_px) >= SAME_PLACE]
+        same = [k for k, other in enumerate(measured) if overlap(region.box_px, other.box_px) >= SAME_PLACE]
         for k in same:
             out[k] = replace(out[k], score=max(out[k].score, region.score))
         if not same:
@@ -77,8 +77,8 @@ def merged(measured: list[AnomalyRegion], learned: list[AnomalyRegion]) -> list[
     return out
 
 
-def _overlap(a: Box, b: Box) -> float:
-    """Share of the smaller box that lies in the other one."""
+def overlap(a: Box, b: Box) -> float:
+    """Return the share of the smaller box that lies in the other one."""
     width = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
     height = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
     return max(width, 0) * max(height, 0) / min(a.area, b.area)

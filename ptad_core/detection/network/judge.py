@@ -42,6 +42,8 @@ class Fusion:
     Attributes:
         bias, network, outline, edges: coefficients of 1, the logit, and log(1 + x) of the two geometric measures.
         cell_limit: probability from which on a cell of the map belongs to a region.
+        limit: logit above which a part is failed without a calibration. High on purpose: what the network says of a
+            part that it never saw, under a light it never saw, is an opinion; images of good parts make it a measure.
         fitted_on: on what, in words.
     """
 
@@ -50,6 +52,7 @@ class Fusion:
     outline: float = 0.0
     edges: float = 0.0
     cell_limit: float = 0.5
+    limit: float = 0.0
     fitted_on: str = ""
 
     def logit(self, network: float, outline_pct: float, edges_pct: float) -> float:

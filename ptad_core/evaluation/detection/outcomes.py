@@ -37,7 +37,8 @@ class Outcome:
         name, part, family, kind, defective: of the case.
         verdict: as the inspection gives it.
         reasons: names of why it could not be inspected.
-        score: fused; also where the pose is not trusted, then for the ranking only.
+        score: fused, odds 1 and the tolerance being the limit; also where the pose is not trusted, then for the
+            ranking only.
         geometry: the largest measured deviation, in percent of the diameter.
         outline_pct, edges_pct, network_logit: the evidence; NaN where there is none.
         unrefined_logit: the network's opinion at the best candidate view, without any refinement; NaN likewise.
@@ -76,7 +77,7 @@ class Outcome:
 
 
 def judge_case(case: Case, config: InspectorConfig, unrefined: bool = False, query_only: str = "none") -> Outcome:
-    """Inspect one case blind, each picture for itself.
+    """Inspect one case blind, each picture for itself, and fail it where a defect is more likely than not.
 
     Args:
         case: what is judged.
@@ -87,13 +88,16 @@ def judge_case(case: Case, config: InspectorConfig, unrefined: bool = False, que
     config = replace(config, pose=replace(config.pose, track=False),
                      detection=replace(config.detection, calibration="none"))
     inspector = Inspector(case.reference, config)
+    judge = load_judge(config.detection.network)
+    limit = 1.0 if judge is None else math.exp(-judge.fusion.limit)
     image, camera = inspector.rectify(case.image_bgr, case.camera)
     segmentation = inspector.segment(image, camera)
     alignment = Alignment(None) if segmentation.reasons else inspector.align(image, camera, segmentation)
     detection, ms = None, math.nan
     if alignment.pose is not None:
+        view = look(case.reference.gaussians, camera, alignment.pose.T_camera_part, segmentation.mask)
         start = time.perf_counter()
-        detection = inspector.detect(image, camera, segmentation, alignment)
+        detection = detect(image, segmentation, view, case.reference.diameter_m, config.detection, judge, limit)
         ms = 1000 * (time.perf_counter() - start)
     result = inspector.decide(segmentation, alignment, detection)
     evidence = detection.evidence if detection is not None else None
@@ -108,7 +112,7 @@ def judge_case(case: Case, config: InspectorConfig, unrefined: bool = False, que
     return Outcome(
         case.name, case.reference.part_id, case.family, case.kind, case.kind != "good", result.verdict,
         tuple(r.name for r in result.reasons) if result.verdict is Verdict.CANNOT_INSPECT else (),
-        UNDECIDED if detection is None or evidence is None else detection.score,
+        UNDECIDED if detection is None or evidence is None else detection.score / limit,
         0.0 if evidence is None else max(evidence.outline_pct, evidence.edges_pct),
         math.nan if evidence is None else evidence.outline_pct, math.nan if evidence is None else evidence.edges_pct,
         math.nan if evidence is None else evidence.network_logit, logit, query_logit,
