@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 MAX_GOALS = 16
 """Goals that may wait; they are served one by one, and more of them are a mistake of who sends them."""
 _TICK_S = 0.02
+_RESULT_KEPT_S = 120
+"""For how long a client may fetch a result."""
 _INCOMPLETE = frozenset({Reason.TF_MISSING, Reason.TF_STALE, Reason.BAD_INTRINSICS, Reason.SIZE_MISMATCH,
                          Reason.BAD_ENCODING, Reason.CAMERA_INFO_MISSING, Reason.IMAGE_CORRUPT,
                          Reason.IMAGE_TOO_LARGE})
@@ -105,7 +107,8 @@ class InspectServer:
                                        autostart=False)
         self._server = ActionServer(
             node, Inspect, "inspect", self._execute, goal_callback=self._admit, cancel_callback=self._cancel,
-            handle_accepted_callback=self._accept, callback_group=ReentrantCallbackGroup())
+            handle_accepted_callback=self._accept, callback_group=ReentrantCallbackGroup(),
+            result_timeout=_RESULT_KEPT_S)
 
     @property
     def waiting(self) -> bool:
@@ -181,8 +184,9 @@ class InspectServer:
             self._give_up(goal, Reason.NO_REFERENCE, problem)
 
     def _watch_the_time(self) -> None:
-        now_s = time.monotonic()
+        now_s, now_ns = time.monotonic(), self._node.get_clock().now().nanoseconds
         for goal in self._goals:
+            goal.accepted_ns = min(goal.accepted_ns, now_ns)  # simulated time may have begun anew
             if now_s > goal.until_s:
                 self._give_up(goal, *self._why_late(goal))
         if not self._goals:

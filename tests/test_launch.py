@@ -5,6 +5,7 @@ launch_ros is not on pip, so a recorder stands in for it that takes down what th
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 import sys
@@ -110,6 +111,14 @@ LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 
 def of(kind: str, items: list[Described]) -> list[Described]:
     return [item for item in items if item.kind == kind]
+
+
+@pytest.mark.parametrize("file", LAUNCH_FILES, ids=lambda f: f.name)
+def test_launch_files_only_describe(file: Path) -> None:
+    """Nothing is installed, downloaded or run by reading one."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        assert not isinstance(node, ast.Import), ast.unparse(node)
+        assert not isinstance(node, ast.ImportFrom) or (node.module or "").partition(".")[0] in ("launch", "launch_ros")
 
 
 @pytest.mark.parametrize("file", LAUNCH_FILES, ids=lambda f: f.name)

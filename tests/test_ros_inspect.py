@@ -24,6 +24,7 @@ from ptad_msgs.msg import InspectionResult
 from rclpy.action import ActionClient
 from rclpy.serialization import serialize_message
 from ros_harness import CAMERA, FAKE, Cameraman, cell, fake_reference, picture
+from rosgraph_msgs.msg import Clock
 
 from ptad_core.types import Reason
 from ptad_ros import inspect_server
@@ -204,6 +205,27 @@ def test_cancelled_goals_are_answered(when: str, tmp_path: Path) -> None:
         last = robot.ask()
         camera.shoot(time.time())
         assert last.answer()[0] == SUCCEEDED
+
+
+def test_simulated_time_that_begins_anew_leaves_no_goal_waiting() -> None:
+    with asked(settings={"use_sim_time": True}) as (camera, node, robot):
+        clock = camera.create_publisher(Clock, "/clock", 10)
+
+        def tell(t_s: float) -> None:
+            until = time.monotonic() + 5.0
+            while abs(node.get_clock().now().nanoseconds - t_s * 1e9) > 1e6 and time.monotonic() < until:
+                clock.publish(Clock(clock=camera.header(t_s).stamp))
+                time.sleep(0.02)
+
+        tell(100.0)
+        goal = robot.ask()
+        camera.shoot(99.0)
+        camera.result(99.0)
+        assert not goal.done()
+        tell(5.0)
+        time.sleep(0.1)
+        camera.shoot(5.5)
+        assert goal.answer()[0] == SUCCEEDED
 
 
 def test_goals_are_served_in_turn_each_by_an_image_of_its_own() -> None:
