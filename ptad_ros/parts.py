@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from ptad_msgs.msg import ReferenceInfo
@@ -19,19 +18,14 @@ if TYPE_CHECKING:
 
 
 class PartServer:
-    """Serves ``~/load_reference`` and ``~/list_references``. Files are read and references built in its own thread."""
+    """Serves ``~/load_reference`` and ``~/list_references``; other threads read files and build references."""
 
     def __init__(self, node: StageNode) -> None:
         self._node = node
-        self._threads = ThreadPoolExecutor(1, thread_name_prefix="part-loader")
-        self._loading = False
+        self._loading = self._listing = False
         group = ReentrantCallbackGroup()
         node.create_service(LoadReference, "~/load_reference", self._serve_load, callback_group=group)
         node.create_service(ListReferences, "~/list_references", self._serve_list, callback_group=group)
-
-    def close(self) -> None:
-        """Let the thread end; what still waits is not begun."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def load(self, part_id: str) -> str:
         """Load a part of the reference folder; return why it could not be, '' where it is loaded.
@@ -55,12 +49,12 @@ class PartServer:
 
     async def _load(self, part_id: str) -> None:
         node = self._node
-        settings = await elsewhere(node, self._threads, self._folder().settings, part_id)
+        settings = await elsewhere(node, self._folder().settings, part_id)
         if not node.configured:
             node.choose_part(settings)
             return
         config = node.config_with(settings)
-        inspector = await elsewhere(node, self._threads, node.make_inspector, config)
+        inspector = await elsewhere(node, node.make_inspector, config)
         if not node.configured:
             raise ConfigError("the node was cleaned up while the part was loaded; ask again")
         node.take_over(inspector, settings, config)
@@ -83,11 +77,16 @@ class PartServer:
 
     async def _serve_list(self, _request: ListReferences.Request,
                           response: ListReferences.Response) -> ListReferences.Response:
+        await until(lambda: not self._listing)
+        self._listing = True
         try:
-            entries = await elsewhere(self._node, self._threads, self._folder().parts)
+            entries = await elsewhere(self._node, self._folder().parts)
         except ConfigError as error:
             response.message = str(error)
             return response
+        finally:
+            self._listing = False
+            wake(self._node)
         response.success = True
         response.references = [self._info(entry) for entry in entries]
         return response

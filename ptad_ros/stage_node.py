@@ -354,11 +354,6 @@ class StageNode(LifecycleNode):
             f"{len(calibration.scores)} images of good parts: above a score of {calibration.threshold:.4g} fails at "
             f"most {100 * calibration.false_reject_rate:g} % of them")
 
-    def destroy_node(self) -> None:
-        """Take the node down."""
-        self._parts.close()
-        super().destroy_node()
-
     def _serve_reset(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._inputs.forget()
         self._reset_wanted.set()

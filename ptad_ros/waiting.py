@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from rclpy.node import Node
@@ -34,9 +35,20 @@ async def until(condition: Callable[[], Any]) -> None:
         await Turn()
 
 
-async def elsewhere(node: Node, threads: Executor, call: Callable[..., Result], *args: Any) -> Result:
-    """Return what a call returns that is done by another thread, or raise what it raises."""
-    future: Future[Result] = threads.submit(call, *args)
-    future.add_done_callback(lambda _: wake(node))
+async def elsewhere(node: Node, call: Callable[..., Result], *args: Any) -> Result:
+    """Return what a call returns that is done by a thread of its own, or raise what it raises.
+
+    The thread does not keep the process from ending.
+    """
+    future: Future[Result] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(call(*args))
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            future.set_exception(error)
+        wake(node)
+
+    threading.Thread(target=work, name="elsewhere", daemon=True).start()
     await until(future.done)
     return future.result()
