@@ -178,6 +178,23 @@ def test_camera_names_that_cannot_be_meant(describe: Any, cameras: str) -> None:
         later.kwargs["function"](Context(cameras=cameras))
 
 
+@pytest.mark.parametrize("file", LAUNCH_FILES, ids=lambda f: f.name)
+def test_the_real_launch_understands_it(file: Path) -> None:
+    pytest.importorskip("launch_ros", reason="launch_ros is not on pip")
+    from launch import LaunchContext
+    from launch.actions import GroupAction, OpaqueFunction
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+    context = LaunchContext()
+    context.launch_configurations.update({"cameras": "left,right", "namespace": ""})
+    description = PythonLaunchDescriptionSource(str(file)).get_launch_description(context)
+    arguments = {argument.name: argument for argument in description.get_launch_arguments()}
+    assert set(arguments) >= EXPECTED_ARGUMENTS and all(argument.description for argument in arguments.values())
+    for entity in description.entities:
+        if isinstance(entity, OpaqueFunction):
+            assert [type(each) for each in entity.execute(context)] == [GroupAction, GroupAction]
+
+
 def test_parameters_set_by_launch_are_declared_by_the_node(describe: Any) -> None:
     pytest.importorskip("rclpy")
     from ptad_ros.settings import NodeConfig, settings
