@@ -24,7 +24,7 @@ from ptad_core.config import DetectionConfig, InspectorConfig, ReferenceConfig, 
 from ptad_core.detection.network.judge import Fusion
 from ptad_core.evaluation.detection.cases import Case, cases_of_samples
 from ptad_core.evaluation.detection.metrics import auc_of, metrics
-from ptad_core.evaluation.detection.outcomes import TOLERANCE_SHARE, Outcome, judge_case
+from ptad_core.evaluation.detection.outcomes import TOLERANCE_SHARE, Outcome, align_case, judge_aligned
 from ptad_core.evaluation.detection.report import write_report
 from ptad_core.synthesis.appearance import Look
 from ptad_core.synthesis.families import SPLIT
@@ -44,7 +44,7 @@ def main() -> None:
     pictures = {}
     start = time.perf_counter()
     for case in cases_of_samples(samples, ReferenceConfig()):
-        outcomes.append(judge_case(case, _config(case, options.network), True, options.query_only))
+        outcomes.append(judge_aligned(align_case(case, _config(case)), options.network, options.query_only))
         pictures[case.name] = case.image_bgr
         if len(outcomes) % 20 == 0:
             print(f"{len(outcomes)} of {options.images} pictures, {time.perf_counter() - start:.0f} s",
@@ -74,11 +74,11 @@ def fit(outcomes: list[Outcome], path: Path) -> None:
         o.network_logit, o.outline_pct, o.edges_pct)), "network:", auc_of(usable, lambda o: o.network_logit))
 
 
-def _config(case: Case, network: str) -> InspectorConfig:
+def _config(case: Case) -> InspectorConfig:
     """Settings as an integrator would make them: no shadows on a backdrop, a tolerance that 256 pixels can show."""
     tolerance_mm = 1000 * TOLERANCE_SHARE * case.reference.diameter_m
     return InspectorConfig(segmentation=SegmentationConfig(shadows=False),
-                           detection=DetectionConfig(tolerance_mm=tolerance_mm, network=network))
+                           detection=DetectionConfig(tolerance_mm=tolerance_mm, network="none"))
 
 
 def _options() -> argparse.Namespace:

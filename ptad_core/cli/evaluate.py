@@ -28,7 +28,8 @@ def add_parser(commands: Any) -> None:
                         help="tolerance relative to each part's diameter (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=0.01, help="false-reject rate to promise (default: %(default)s)")
     parser.add_argument("--limit", type=int, default=0, help="only so many pictures, spread evenly")
-    parser.add_argument("--ablations", action="store_true", help="also the network without refinement of the pose")
+    parser.add_argument("--query-only", metavar="FILE", default="none",
+                        help="weights of a network trained without reference, to compare with")
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("out/evaluate"), help="default: %(default)s")
     parser.set_defaults(run=run)
 
@@ -38,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         from ptad_core.evaluation.detection.cases import cases_of_dataset
         from ptad_core.evaluation.detection.metrics import metrics
-        from ptad_core.evaluation.detection.outcomes import Outcome, judge_case
+        from ptad_core.evaluation.detection.outcomes import Outcome, align_case, judge_aligned
         from ptad_core.evaluation.detection.report import write_report
     except ImportError as error:
         raise DependencyError(f"evaluating needs the packages of requirements-learning.txt: {error}") from error
@@ -50,9 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
     outcomes: list[Outcome] = []
     pictures = {}
     for case in cases_of_dataset(dataset, config.reference):
-        detection = replace(config.detection, tolerance_mm=1000 * arguments.tolerance_share * case.reference.diameter_m,
-                            network=arguments.network or config.detection.network)
-        outcomes.append(judge_case(case, replace(config, detection=detection), arguments.ablations))
+        tolerance_mm = 1000 * arguments.tolerance_share * case.reference.diameter_m
+        aligned = align_case(case, replace(config, detection=replace(config.detection, tolerance_mm=tolerance_mm)))
+        outcomes.append(judge_aligned(aligned, arguments.network or config.detection.network, arguments.query_only))
         pictures[case.name] = case.image_bgr
         print(f"{len(outcomes)} of {len(dataset)}: {case.name} {case.kind}: {outcomes[-1].verdict.name} "
               f"{outcomes[-1].score:.3g}", flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -13,18 +14,22 @@ from numpy.typing import NDArray
 from ptad_core.config import InspectorConfig
 from ptad_core.detection import detect, load_judge
 from ptad_core.detection.learned import ask
-from ptad_core.evaluation.detection.cases import Case
+from ptad_core.evaluation.detection.cases import GOOD, Case
 from ptad_core.frames import rotation_angle_deg
 from ptad_core.inspector import Inspector
 from ptad_core.pose.query import make_query
 from ptad_core.pose.search import candidate_poses
-from ptad_core.rendering.view import look
-from ptad_core.types import Alignment, Box, Detection, FloatArray, Segmentation, Verdict
+from ptad_core.rendering.view import View, look
+from ptad_core.types import Alignment, Box, Detection, Evidence, FloatArray, Segmentation, Verdict
+
+if TYPE_CHECKING:
+    from ptad_core.detection.network.judge import Judge
 
 MAP_PX = 128
 """Side at which anomaly maps are kept and compared."""
 UNDECIDED = 1.0
 """Score of a picture without any pose: that of the limit, neither good nor bad."""
+NO_EVIDENCE = Evidence(0.0, math.nan, math.nan)
 TOLERANCE_SHARE = 0.03
 """Tolerance of generated parts, relative to their diameter: what 256 pixels can show."""
 
@@ -76,50 +81,90 @@ class Outcome:
         return self.verdict is not Verdict.CANNOT_INSPECT
 
 
-def judge_case(case: Case, config: InspectorConfig, unrefined: bool = False, query_only: str = "none") -> Outcome:
-    """Inspect one case blind, each picture for itself, and fail it where a defect is more likely than not.
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """A case with its blind pose: what is the same for every detector.
 
-    Args:
+    Attributes:
         case: what is judged.
-        config: how; a calibration is left aside.
-        unrefined: also ask the network at the best candidate view.
-        query_only: also ask a network that sees no reference; a file of weights.
+        config: how it was aligned.
+        segmentation, alignment: of the case; the alignment is empty where there is no mask to go by.
+        view: the reference at the pose found; None where none was.
+        candidate_view: the reference at the candidate that fits the mask best, without any refinement; None likewise.
     """
+
+    case: Case
+    config: InspectorConfig
+    segmentation: Segmentation
+    alignment: Alignment
+    view: View | None
+    candidate_view: View | None
+
+
+def align_case(case: Case, config: InspectorConfig) -> Aligned:
+    """Find one case's pose blind, each picture for itself; a calibration is left aside."""
     config = replace(config, pose=replace(config.pose, track=False),
                      detection=replace(config.detection, calibration="none"))
     inspector = Inspector(case.reference, config)
-    judge = load_judge(config.detection.network)
-    limit = 1.0 if judge is None else math.exp(-judge.fusion.limit)
     image, camera = inspector.rectify(case.image_bgr, case.camera)
+    case = replace(case, image_bgr=image, camera=camera)
     segmentation = inspector.segment(image, camera)
-    alignment = Alignment(None) if segmentation.reasons else inspector.align(image, camera, segmentation)
-    detection, ms = None, math.nan
-    if alignment.pose is not None:
-        view = look(case.reference.gaussians, camera, alignment.pose.T_camera_part, segmentation.mask)
+    if segmentation.reasons or segmentation.box_px is None:
+        return Aligned(case, config, segmentation, Alignment(None), None, None)
+    alignment = inspector.align(image, camera, segmentation)
+    query = make_query(segmentation.mask, segmentation.box_px, camera, config.pose.work_size_px)
+    first = candidate_poses(query, case.reference, np.arange(len(case.reference.views.directions)), 1)
+    poses = [alignment.pose.T_camera_part if alignment.pose is not None else None, *first, None]
+    view, candidate = (None if T is None else look(case.reference.gaussians, camera, T, segmentation.mask)
+                       for T in poses[:2])
+    return Aligned(case, config, segmentation, alignment, view, candidate)
+
+
+def judge_aligned(aligned: Aligned, network: str, query_only: str = "none") -> Outcome:
+    """Judge an aligned case, and fail it where a defect is more likely than not.
+
+    Args:
+        aligned: what is judged.
+        network: as in ``detection.network``.
+        query_only: weights of a network that sees no reference, to compare with.
+    """
+    case, segmentation, judge = aligned.case, aligned.segmentation, load_judge(network)
+    detection, ms, query_logit = None, math.nan, math.nan
+    limit = 1.0 if judge is None else math.exp(-judge.fusion.limit)
+    if aligned.view is not None:
         start = time.perf_counter()
-        detection = detect(image, segmentation, view, case.reference.diameter_m, config.detection, judge, limit)
+        detection = _detect(aligned, aligned.view, judge, limit)
         ms = 1000 * (time.perf_counter() - start)
-    result = inspector.decide(segmentation, alignment, detection)
-    evidence = detection.evidence if detection is not None else None
-    logit = _unrefined(case, config, segmentation) if unrefined and not segmentation.reasons else math.nan
-    query_logit = math.nan
-    blind = load_judge(query_only)
-    if blind is not None and alignment.pose is not None:
-        view = look(case.reference.gaussians, camera, alignment.pose.T_camera_part, segmentation.mask)
-        if view is not None:
-            query_logit = ask(blind, image, segmentation.mask, view, case.reference.diameter_m).logit
+        blind = load_judge(query_only)
+        if blind is not None:
+            query_logit = ask(blind, case.image_bgr, segmentation.mask, aligned.view, case.reference.diameter_m).logit
+    unrefined = _detect(aligned, aligned.candidate_view, judge, limit) if aligned.candidate_view is not None else None
+    verdict, reasons = _verdict(aligned, detection)
+    evidence = detection.evidence if detection is not None and detection.evidence is not None else NO_EVIDENCE
     nothing = np.zeros((MAP_PX, MAP_PX), np.float32)
     return Outcome(
-        case.name, case.reference.part_id, case.family, case.kind, case.kind != "good", result.verdict,
-        tuple(r.name for r in result.reasons) if result.verdict is Verdict.CANNOT_INSPECT else (),
-        UNDECIDED if detection is None or evidence is None else detection.score / limit,
-        0.0 if evidence is None else max(evidence.outline_pct, evidence.edges_pct),
-        math.nan if evidence is None else evidence.outline_pct, math.nan if evidence is None else evidence.edges_pct,
-        math.nan if evidence is None else evidence.network_logit, logit, query_logit,
+        case.name, case.reference.part_id, case.family, case.kind, case.kind != GOOD, verdict, reasons,
+        UNDECIDED if detection is None or evidence is NO_EVIDENCE else detection.score / limit,
+        float(np.nan_to_num(max(evidence.outline_pct, evidence.edges_pct))), evidence.outline_pct, evidence.edges_pct,
+        evidence.network_logit,
+        math.nan if unrefined is None or unrefined.evidence is None else unrefined.evidence.network_logit, query_logit,
         None if detection is None else box_around(detection), case.box_px,
         nothing if detection is None else _small(detection.anomaly_map),
         None if case.mask is None else _small(case.mask.astype(np.float32)) >= 0.5,
-        _error_deg(alignment, case.T_camera_part), ms)
+        _error_deg(aligned.alignment, case.T_camera_part), ms)
+
+
+def _detect(aligned: Aligned, view: View, judge: Judge | None, limit: float) -> Detection:
+    return detect(aligned.case.image_bgr, aligned.segmentation, view, aligned.case.reference.diameter_m,
+                  aligned.config.detection, judge, limit)
+
+
+def _verdict(aligned: Aligned, detection: Detection | None) -> tuple[Verdict, tuple[str, ...]]:
+    against = [r.name for stage in (aligned.segmentation, aligned.alignment, detection) if stage is not None
+               for r in stage.reasons]
+    if against or detection is None:
+        return Verdict.CANNOT_INSPECT, tuple(against)
+    return Verdict.FAIL if detection.score > detection.threshold else Verdict.PASS, ()
 
 
 def box_around(detection: Detection, share: float = 0.5) -> Box | None:
@@ -130,20 +175,6 @@ def box_around(detection: Detection, share: float = 0.5) -> Box | None:
     x0, y0 = min(b.x for b in boxes), min(b.y for b in boxes)
     x1, y1 = max(b.x + b.width for b in boxes), max(b.y + b.height for b in boxes)
     return Box(x0, y0, x1 - x0, y1 - y0)
-
-
-def _unrefined(case: Case, config: InspectorConfig, segmentation: Segmentation) -> float:
-    """Return the network's opinion at the candidate view that fits best."""
-    judge = load_judge(config.detection.network)
-    if judge is None or segmentation.box_px is None:
-        return math.nan
-    query = make_query(segmentation.mask, segmentation.box_px, case.camera, config.pose.work_size_px)
-    poses = candidate_poses(query, case.reference, np.arange(len(case.reference.views.directions)), 1)
-    if not poses:
-        return math.nan
-    view = look(case.reference.gaussians, case.camera, poses[0], segmentation.mask)
-    found = detect(case.image_bgr, segmentation, view, case.reference.diameter_m, config.detection, judge)
-    return math.nan if found.evidence is None else found.evidence.network_logit
 
 
 def _small(image: NDArray[np.float32]) -> NDArray[np.float32]:
