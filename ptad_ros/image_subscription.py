@@ -47,8 +47,9 @@ class ImageSubscription:
     def _create(self, qos: QoSProfile, overriding: QoSOverridingOptions | None = None) -> Any:
         events = SubscriptionEventCallbacks(message_lost=self._count_lost)
         self._qos = copy(qos)  # rclpy writes what is overridden into the profile
-        return self._node.create_subscription(self._type, self._topic, self._hear, self._qos,
-                                              event_callbacks=events, qos_overriding_options=overriding)
+        return self._node.create_subscription(
+            self._type, self._topic, self._hear,  # type: ignore[arg-type]  # rclpy's types know no callback with info
+            self._qos, event_callbacks=events, qos_overriding_options=overriding)
 
     def _hear(self, message: Any, info: dict[str, int | None]) -> None:
         before, self._number = self._number, info["publication_sequence_number"]

@@ -53,7 +53,10 @@ def decode_frame(image: Any, info: Any, rectified: bool,
         camera.require_size(picture)
     except CameraError as error:
         raise FrameError(Reason.SIZE_MISMATCH, str(error)) from error
-    return camera.rectify(picture)
+    try:
+        return camera.rectify(picture)
+    except CameraError as error:
+        raise FrameError(Reason.BAD_INTRINSICS, str(error)) from error
 
 
 def camera_info(camera: Camera, header: Header) -> CameraInfo:
@@ -90,8 +93,8 @@ def float_image_of(message: Any) -> NDArray[np.float32]:
     Raises:
         CorruptImageError: if it is no such image.
     """
-    data = np.frombuffer(message.data, np.dtype(np.float32).newbyteorder(">" if message.is_bigendian else "<"))
-    if message.encoding != "32FC1" or data.size != message.height * message.width:
+    if message.encoding != "32FC1" or len(message.data) != 4 * message.height * message.width:
         raise CorruptImageError(f"expected a 32FC1 image of {message.width}x{message.height}, got {message.encoding} "
-                                f"with {data.size} values")
+                                f"with {len(message.data)} bytes")
+    data = np.frombuffer(message.data, np.dtype(np.float32).newbyteorder(">" if message.is_bigendian else "<"))
     return data.reshape(message.height, message.width).astype(np.float32, copy=False)

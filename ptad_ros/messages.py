@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from enum import Enum
+from typing import Any, TypeVar
 
 import numpy as np
 from geometry_msgs.msg import Point, Pose, PoseWithCovariance, Quaternion, TransformStamped, Vector3
@@ -21,6 +23,7 @@ NO_POSE = Pose(position=Point(x=np.nan, y=np.nan, z=np.nan),
                orientation=Quaternion(x=np.nan, y=np.nan, z=np.nan, w=np.nan))
 """What is sent where no pose was found: nobody can take it for a pose."""
 _UNIT_TOLERANCE = 1e-3
+Kind = TypeVar("Kind", bound=Enum)
 
 
 def pose_message(T_a_b: FloatArray) -> Pose:
@@ -79,7 +82,7 @@ def alignment_of(message: Any, reference_hash: str | None = None) -> core.Alignm
         message: ``AlignedPose``.
         reference_hash: of the reference that the pose will be used with; None takes any.
     """
-    reasons = tuple(core.Reason(r) for r in message.reasons)
+    reasons = _reasons_of(message.reasons)
     T_camera_part = _rigid_or_none(message.pose.pose)
     if T_camera_part is None:
         return core.Alignment(None, reasons or (core.Reason.POSE_NOT_FOUND,),
@@ -96,7 +99,7 @@ def alignment_of(message: Any, reference_hash: str | None = None) -> core.Alignm
         T_camera_part=T_camera_part,
         covariance=np.array(message.pose.covariance, dtype=np.float64).reshape(6, 6),
         mask_iou=message.mask_iou, residual_px=message.residual_px,
-        seed_source=core.SeedSource(message.seed_source or core.SeedSource.NONE),
+        seed_source=_known(core.SeedSource, message.seed_source, core.SeedSource.NONE),
         runner_up_margin=message.runner_up_margin,
         runner_up_T_camera_part=_rigid_or_none(message.runner_up) if message.has_runner_up else None,
         ambiguous=message.ambiguous, converged=message.converged, seed_offset_deg=message.seed_offset_deg,
@@ -107,7 +110,7 @@ def alignment_of(message: Any, reference_hash: str | None = None) -> core.Alignm
 def _rigid_or_none(pose: Any) -> FloatArray | None:
     """Return the (4, 4) transform of a pose message; None where it holds no number, or no unit quaternion."""
     p, q = pose.position, pose.orientation
-    unit = abs(np.linalg.norm([q.x, q.y, q.z, q.w]) - 1.0) < _UNIT_TOLERANCE
+    unit = abs(math.hypot(q.x, q.y, q.z, q.w) - 1.0) < _UNIT_TOLERANCE
     return transform_of(pose) if unit and np.isfinite([p.x, p.y, p.z]).all() else None
 
 
@@ -128,7 +131,7 @@ def segmentation_of(mask: Any, status: Any, camera: Camera | None = None) -> cor
         ImageError: if the mask is no image, or not of the camera's size where one is given.
     """
     pixels = mask_of(mask)
-    reasons = tuple(core.Reason(r) for r in status.reasons)
+    reasons = _reasons_of(status.reasons)
     if camera is not None and not reasons and pixels.shape != (camera.height, camera.width):
         raise ImageError(f"expected a mask of {camera.width}x{camera.height} as the image has, got "
                          f"{pixels.shape[1]}x{pixels.shape[0]}")
@@ -172,8 +175,8 @@ def result_of(message: Any, segmentation: core.Segmentation | None, rendering: c
                                    float(message.score), float(message.threshold),
                                    tuple(region_of(r) for r in message.regions), p_value=float(message.p_value))
     return core.InspectionResult(
-        core.Verdict(message.verdict), tuple(core.Reason(r) for r in message.reasons), message.message,
-        message.part_id, message.reference_hash, segmentation=segmentation,
+        _known(core.Verdict, message.verdict, core.Verdict.CANNOT_INSPECT), _reasons_of(message.reasons),
+        message.message, message.part_id, message.reference_hash, segmentation=segmentation,
         alignment=alignment_of(message.pose) if message.has_pose else None, rendering=rendering, detection=detection,
         times=tuple(core.StageTime(t.stage, float(t.ms)) for t in message.times))
 
@@ -183,12 +186,25 @@ def region_of(message: Any) -> core.AnomalyRegion:
     c, e, n = message.centroid, message.extent, message.normal
     return core.AnomalyRegion(
         core.Box(int(message.x), int(message.y), int(message.width), int(message.height)),
-        core.RegionKind(message.kind), float(message.score), float(message.size_mm), int(message.area_px),
+        _known(core.RegionKind, message.kind, core.RegionKind.UNKNOWN), float(message.score), float(message.size_mm),
+        int(message.area_px),
         np.array([c.x, c.y, c.z]), np.array([e.x, e.y, e.z]), np.array([n.x, n.y, n.z]))
 
 
 def _vector(v: NDArray[np.float64]) -> Vector3:
     return Vector3(x=float(v[0]), y=float(v[1]), z=float(v[2]))
+
+
+def _known(kind: type[Kind], value: Any, otherwise: Kind) -> Kind:
+    """Return a constant by its number; of one that only another version knows, what commits to least."""
+    try:
+        return kind(value)
+    except ValueError:
+        return otherwise
+
+
+def _reasons_of(numbers: Any) -> tuple[core.Reason, ...]:
+    return tuple(_known(core.Reason, int(number), core.Reason.INTERNAL_ERROR) for number in numbers)
 
 
 def _reasons(reasons: tuple[core.Reason, ...]) -> list[int]:
