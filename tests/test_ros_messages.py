@@ -166,6 +166,20 @@ def test_result_there_and_back(verdict: core.Verdict) -> None:
     assert_same(result_of(message, None, None, None if detection is None else detection.anomaly_map), result)
 
 
+def test_numbers_that_only_another_version_knows_commit_to_nothing() -> None:
+    pose = aligned_pose_message(core.Alignment(random_pose(np.random.default_rng(1), True)), HEADER, "part", "hash")
+    pose.reasons, pose.seed_source = [9999], "oracle"
+    alignment = alignment_of(pose, "hash")
+    assert not alignment.trusted and alignment.reasons == (core.Reason.INTERNAL_ERROR,)
+    status = mask_status_message(core.Segmentation(np.ones((2, 2), bool), "auto", 1.0, None), HEADER)
+    status.reasons = [9999]
+    mask = image_message(np.full((2, 2), 255, np.uint8), "mono8", HEADER)
+    assert segmentation_of(mask, status).reasons == (core.Reason.INTERNAL_ERROR,)
+    answer = result_message(core.InspectionResult(core.Verdict.PASS, (), "", "part", "hash"), HEADER)
+    answer.verdict = 7
+    assert result_of(answer, None, None, None).verdict is core.Verdict.CANNOT_INSPECT
+
+
 def test_message_that_nobody_filled_in_is_no_good_part() -> None:
     from ptad_msgs.msg import InspectionResult
     assert result_of(InspectionResult(), None, None, None).verdict is core.Verdict.CANNOT_INSPECT
