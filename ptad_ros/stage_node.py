@@ -257,9 +257,16 @@ class StageNode(LifecycleNode):
 
     # --- the worker's thread --------------------------------------------------------------------------------------
 
-    def _work(self, job: Job) -> None:
+    def _work(self, job: Job) -> bool:
+        """Answer an image; return False where nobody wants it any more."""
         if not self.context.ok():
-            return  # nothing can be published any more
+            return True  # nothing can be published any more
+        if not self.wants_images:
+            return False
+        self._answer(job)
+        return True
+
+    def _answer(self, job: Job) -> None:
         joined = job.joined
         inspector, config = self._current()
         if job.failure is not None:
@@ -328,8 +335,9 @@ class StageNode(LifecycleNode):
     @property
     def counts(self) -> Counts:
         """Where the images went."""
-        return Counts(self._inputs.images, self._worker.done, self._inputs.dropped + self._worker.dropped,
-                      self._inputs.lost, self._inputs.evicted, self._inputs.unwanted)
+        worker, inputs = self._worker, self._inputs
+        return Counts(inputs.images - worker.passed_over, worker.done, inputs.dropped + worker.dropped, inputs.lost,
+                      inputs.evicted, inputs.unwanted + worker.passed_over)
 
     def _publish_diagnostics(self) -> None:
         if self._worker.revive():

@@ -14,18 +14,19 @@ class Worker(Generic[Job]):
     """Runs ``work(job)`` for one job at a time, outside the executor's threads.
 
     Args:
-        work: does the job.
+        work: does the job; False says that it turned out not to be wanted.
         failed: is told of a job whose work raised, with the exception; it must answer for the job. Where it raises
             itself, the thread goes on all the same, and ``unanswered`` counts it.
 
     Attributes:
         done: jobs worked on, failed ones included.
         dropped: jobs that a newer one replaced while they waited.
+        passed_over: jobs that turned out not to be wanted when their turn came; not among those done.
         unanswered: jobs whose failure could not be answered either.
         restarts: how often a dead thread was replaced.
     """
 
-    def __init__(self, work: Callable[[Job], None], failed: Callable[[Job, BaseException], None]) -> None:
+    def __init__(self, work: Callable[[Job], bool | None], failed: Callable[[Job, BaseException], None]) -> None:
         self._work = work
         self._failed = failed
         self._wake = threading.Condition()
@@ -36,6 +37,7 @@ class Worker(Generic[Job]):
         self._thread: threading.Thread | None = None
         self.done = 0
         self.dropped = 0
+        self.passed_over = 0
         self.unanswered = 0
         self.restarts = 0
 
@@ -106,8 +108,9 @@ class Worker(Generic[Job]):
                 assert job is not None
                 self._under_way += 1
                 self._since_s = time.monotonic()
+            wanted: bool | None = None
             try:
-                self._work(job)
+                wanted = self._work(job)
             except BaseException as error:
                 self._answer_failure(job, error)
                 if not isinstance(error, Exception):
@@ -115,7 +118,10 @@ class Worker(Generic[Job]):
             finally:
                 with self._wake:
                     self._under_way -= 1
-                    self.done += 1
+                    if wanted is False:
+                        self.passed_over += 1
+                    else:
+                        self.done += 1
 
     def _answer_failure(self, job: Job, error: BaseException) -> None:
         try:

@@ -122,6 +122,22 @@ def test_on_demand_nothing_is_inspected_but_what_a_goal_asks_for() -> None:
         camera.wait(lambda: len(camera.heard["result"]) == 1)
 
 
+def test_on_demand_an_image_that_came_meanwhile_does_not_hold_up_the_next_goal() -> None:
+    with asked(settings={"input.on_demand": True}) as (camera, node, robot):
+        go = threading.Event()
+        node._inspector.before = lambda: go.wait(10)
+        goal = robot.ask()
+        camera.shoot(time.time())
+        camera.wait(lambda: node._worker.busy)
+        camera.shoot(time.time())
+        camera.wait(lambda: node._worker._waiting is not None)
+        go.set()
+        assert goal.answer()[0] == SUCCEEDED
+        camera.wait(lambda: not node._worker.busy)
+        assert (node.counts.images, node.counts.done, node.counts.unwanted, node.counts.waiting) == (1, 1, 1, 0)
+        camera.wait(lambda: len(camera.heard["result"]) == 1)
+
+
 def test_an_image_that_cannot_be_judged_is_an_answer() -> None:
     with asked() as (camera, _, robot):
         goal = robot.ask()
