@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -137,9 +138,11 @@ def _read(path: Path) -> tuple[FloatArray, NDArray[np.int64]]:
     if not path.is_file():
         raise MeshError(f"{path}: expected a CAD file, but there is none")
     if path.stat().st_size > MAX_FILE_BYTES:
-        raise MeshError(f"{path}: expected at most {MAX_FILE_BYTES >> 20} MiB, got {path.stat().st_size >> 20} MiB")
+        raise MeshError(f"{path}: expected at most {MAX_FILE_BYTES >> 20} MiB, got {path.stat().st_size} bytes")
+    if path.suffix.lower() == ".stl":
+        _require_whole_stl(path)
     try:
-        scene: Any = trimesh.load_scene(path, process=False)
+        scene: Any = trimesh.load_scene(_source(path), file_type=path.suffix[1:].lower(), process=False)
         pieces = [_placed(scene, node) for node in scene.graph.nodes_geometry]
     # Parsers of damaged files raise anything from struct.error to KeyError; all mean the same to the user.
     except Exception as error:
@@ -148,6 +151,31 @@ def _read(path: Path) -> tuple[FloatArray, NDArray[np.int64]]:
     vertices = np.concatenate([v for v, _ in pieces]) if pieces else np.zeros((0, 3))
     faces = [f + offset for (_, f), offset in zip(pieces, offsets, strict=False)]
     return vertices, np.concatenate(faces) if faces else np.zeros((0, 3), dtype=np.int64)
+
+
+def _require_whole_stl(path: Path) -> None:
+    """Say of a binary STL file that it is cut: a reader that takes it for text instead says anything."""
+    with path.open("rb") as file:
+        head = file.read(84)
+    if len(head) < 84 or b"\0" not in head:
+        return  # text, which states no length
+    triangles = int.from_bytes(head[80:], "little")
+    expected, size = 84 + 50 * triangles, path.stat().st_size
+    if size != expected:
+        raise MeshError(f"{path}: expected {expected} bytes for the {triangles} triangles that it states, got {size}; "
+                        "the file is cut or damaged")
+
+
+def _source(path: Path) -> Path | BytesIO:
+    """Return what to read a file from: text that is not UTF-8 (a name with an umlaut) is taken for Latin-1."""
+    if path.suffix.lower() not in (".obj", ".stl"):
+        return path
+    data = path.read_bytes()
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return BytesIO(data if b"\0" in data else data.decode("latin-1").encode("utf-8"))
+    return path
 
 
 def _placed(scene: Any, node: str) -> tuple[FloatArray, NDArray[np.int64]]:
