@@ -167,6 +167,23 @@ def test_truncated_files(tmp_path: Path, suffix: str) -> None:
         load_mesh(path, "mm")
 
 
+def test_a_binary_stl_that_is_cut_says_so(tmp_path: Path) -> None:
+    path = saved(tmp_path, ".stl")
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(MeshError, match=r"expected \d+ bytes for the \d+ triangles that it states.*cut or damaged"):
+        load_mesh(path, "mm")
+
+
+@pytest.mark.parametrize(("suffix", "kind"), [(".obj", "obj"), (".stl", "stl_ascii")])
+def test_names_in_another_encoding_do_no_harm(tmp_path: Path, suffix: str, kind: str) -> None:
+    vertices, faces = tetrahedron()
+    text = trimesh.Trimesh(vertices, faces, process=False).export(file_type=kind)
+    named = f"o Gehäuse\n{text}" if kind == "obj" else text.replace("solid", "solid Gehäuse", 1)
+    path = tmp_path / f"part{suffix}"
+    path.write_bytes(named.encode("latin-1"))
+    assert len(load_mesh(path, "m").faces) == 4
+
+
 def test_a_file_of_points_only(tmp_path: Path) -> None:
     path = tmp_path / "points.ply"
     trimesh.PointCloud(np.random.default_rng(0).random((30, 3))).export(path)

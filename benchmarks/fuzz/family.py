@@ -41,33 +41,18 @@ class Family:
     weight: float = 1.0
 
 
-@dataclass(slots=True)
-class Tally:
-    """What came of the inputs of a family.
-
-    Attributes:
-        taken: how many were read.
-        refused: how many were refused in words.
-        failures: what else happened, by the number of the input.
-    """
-
-    taken: int = 0
-    refused: int = 0
-    failures: list[tuple[int, str]] | None = None
-
-
-def feed(family: Family, number: int, seed: int = 0) -> tuple[str, str]:
+def feed(family: Family, number: int, seed: int = 0, limit_s: float = LIMIT_S) -> tuple[str, str]:
     """Feed one input; return ``taken``, ``refused`` or ``failed``, and the words that go with it."""
     rng = random.Random(f"{family.name} {seed} {number}")
     given = family.make(rng)
     try:
-        with tempfile.TemporaryDirectory() as folder, _limited(LIMIT_S):
+        with tempfile.TemporaryDirectory() as folder, _limited(limit_s):
             family.feed(given, Path(folder))
     except family.refusals as error:
         words = str(error)
         return ("refused", words) if words.strip() else ("failed", f"{type(error).__name__} without words")
     except HungError:
-        return "failed", f"hung: took longer than {LIMIT_S:g} s"
+        return "failed", f"hung: took longer than {limit_s:g} s"
     except BaseException:  # noqa: BLE001 - whatever it is, it is what is looked for
         return "failed", traceback.format_exc(limit=-4)
     return "taken", ""

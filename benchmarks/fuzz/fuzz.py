@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import json
+import math
 import os
 import resource
 import subprocess
@@ -31,7 +32,7 @@ HUNG_S = 10 * LIMIT_S
 def share(inputs: int) -> dict[str, int]:
     """Return how many of all inputs each family gets."""
     total = sum(family.weight for family in FAMILIES)
-    return {family.name: max(1, round(inputs * family.weight / total)) for family in FAMILIES}
+    return {family.name: max(1, math.ceil(inputs * family.weight / total)) for family in FAMILIES}
 
 
 def child(name: str, numbers: range, seed: int, out: Path) -> None:
