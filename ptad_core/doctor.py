@@ -18,10 +18,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptad_core.config import CellConfig, ReferenceConfig, from_dict, load_yaml
+from ptad_core.config import CellConfig, PartConfig, ReferenceConfig, from_dict, load_yaml
 from ptad_core.errors import PtadError
 from ptad_core.reference import load_mesh
 from ptad_core.reference.build import cache_folder
+from ptad_core.reference.folder import ReferenceFolder, require_confined
 
 MIN_FREE_BYTES = 512 * 1024 * 1024  # a built reference takes some megabytes, a report with its pictures some hundred
 PROBE_TIMEOUT_S = 60.0
@@ -237,23 +238,46 @@ def check_config(path: Path, node: str = "") -> tuple[CellConfig, list[Finding]]
         cell = from_dict(CellConfig, load_yaml(path, node))
     except PtadError as problem:
         return CellConfig(), [error("config", str(problem), f"correct {path}")]
-    return cell, [ok("config", str(path)), *check_cad(cell), *check_background(cell)]
+    folder = cell.reference.folder
+    of_parts = check_folder(cell, ReferenceFolder(folder)) if folder else ()
+    of_cad = () if folder and not cell.part.cad else check_cad(cell.part)
+    return cell, [ok("config", str(path)), *of_cad, *of_parts, *check_background(cell)]
 
 
-def check_cad(cell: CellConfig) -> Iterator[Finding]:
-    """The CAD file with its preflight."""
-    if not cell.part.cad:
-        yield error("cad", "the configuration names none", "set part.cad and part.unit, or say --cad and --unit")
+def check_folder(cell: CellConfig, folder: ReferenceFolder) -> Iterator[Finding]:
+    """The parts that may be loaded while a node runs, and that nothing lies outside their folder."""
+    try:
+        require_confined(cell)
+        parts = folder.parts()
+    except PtadError as problem:
+        yield error("reference.folder", str(problem), "put all files of the parts into the folder, or correct its path")
+        return
+    names = [part.part_id for part in parts]
+    yield ok("reference.folder", f"{folder.path}: {', '.join(names) or 'no parts'}")
+    if not cell.part.cad and cell.part.id not in names:
+        yield error("reference.folder", f"the node starts with part {cell.part.id!r}, which is not there",
+                    "set part.id to one of the parts, or part.cad and part.unit")
+    for part in parts:
+        if part.problem:
+            yield warning(f"part {part.part_id}", part.problem, f"correct {folder.path / part.part_id}.yaml")
+        else:
+            yield from check_cad(from_dict(PartConfig, folder.settings(part.part_id)["part"]), f"part {part.part_id}")
+
+
+def check_cad(part: PartConfig, name: str = "cad") -> Iterator[Finding]:
+    """A CAD file with its preflight."""
+    if not part.cad:
+        yield error(name, "the configuration names none", "set part.cad and part.unit, or say --cad and --unit")
         return
     try:
-        mesh = load_mesh(Path(cell.part.cad).expanduser(), cell.part.unit)
+        mesh = load_mesh(Path(part.cad).expanduser(), part.unit)
     except PtadError as problem:
-        yield error("cad", str(problem), "set part.cad to a readable STL, OBJ, PLY or GLB and part.unit to its unit")
+        yield error(name, str(problem), "set part.cad to a readable STL, OBJ, PLY or GLB and part.unit to its unit")
         return
     size = " x ".join(f"{1e3 * s:.4g}" for s in mesh.vertices.max(0) - mesh.vertices.min(0))
-    yield ok("cad", f"{cell.part.cad}: {len(mesh.faces)} triangles, {size} mm")
+    yield ok(name, f"{part.cad}: {len(mesh.faces)} triangles, {size} mm")
     for doubt in mesh.warnings:
-        yield warning("cad", doubt, "compare with the drawing; correct part.unit, or export the CAD file anew")
+        yield warning(name, doubt, "compare with the drawing; correct part.unit, or export the CAD file anew")
 
 
 def check_background(cell: CellConfig) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,26 @@ def test_a_bad_configuration_is_named(tmp_path, part, text, name, word):
     findings = [f for f in doctor.check_config(config)[1] if f.severity is Severity.ERROR]
     assert [f.name for f in findings] == [name]
     assert word in findings[0].what
+
+
+def test_the_parts_of_a_folder_are_looked_at_each(tmp_path, part):
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    shutil.copy(part, folder / "good.stl")
+    (folder / "good.yaml").write_text("part: {cad: good.stl, unit: mm}")
+    (folder / "stray.yaml").write_text(f"part: {{cad: {part}, unit: mm}}")
+    (folder / "void.stl").write_bytes(b"")
+    (folder / "void.yaml").write_text("part: {cad: void.stl, unit: mm}")
+    head = f"reference: {{folder: {folder}}}\n"
+    found = by_name(doctor.check_config(write_config(tmp_path / "c.yaml", head + "part: {id: good}"))[1])
+    assert {name: f.severity for name, f in found.items()} == {
+        "config": Severity.OK, "reference.folder": Severity.OK, "part good": Severity.OK,
+        "part stray": Severity.WARNING, "part void": Severity.ERROR}
+    assert "inside reference.folder" in found["part stray"].what and "stray.yaml" in found["part stray"].next_step
+    for wrong in ("part: {id: unheard_of}", f"part: {{cad: {part}, unit: mm}}", ""):
+        found = doctor.check_config(write_config(tmp_path / "c.yaml", head + wrong))[1]
+        assert [f.name for f in found if f.severity is Severity.ERROR and not f.name.startswith("part ")] == [
+            "reference.folder"], wrong
 
 
 @pytest.mark.parametrize(("variable", "value", "name", "severity"), [
