@@ -256,11 +256,12 @@ class Rig(Node):
         found: list[str] = []
 
         def look() -> bool:
-            for status in self._diagnostics:
-                if status.level >= level and re.search(words, status.message):
-                    found.append(status.message)
-                    return True
-            return False
+            with self._news:
+                statuses = list(self._diagnostics)
+            for status in statuses:
+                told = [status.message, *(v.value for v in status.values if v.key == "also")]
+                found.extend(text for text in told if status.level >= level and re.search(words, text))
+            return bool(found)
 
         try:
             self.wait(look, timeout_s, f"/diagnostics says {words!r}")
