@@ -58,8 +58,8 @@ def test_normalised_errors_of_the_stated_scatter_average_to_one(small):
     A = rng.normal(size=(6, 6)) * np.array([1e-4] * 3 + [1e-3] * 3)[:, None]
     scores = []
     for e in rng.multivariate_normal(np.zeros(6), A @ A.T, size=400):
-        found = make_transform(rotation_exp(e[3:]) @ T[:3, :3], T[:3, 3] + e[:3])
-        found = turned_about_centre(found, block, np.array([1.0, 0, 0]), 180)  # a symmetric copy is as good
+        copy = turned_about_centre(T, block, np.array([1.0, 0, 0]), 180)  # as good; errors are at its own origin
+        found = make_transform(rotation_exp(e[3:]) @ copy[:3, :3], copy[:3, 3] + e[:3])
         pose = AlignedPose(found, A @ A.T, 1.0, 0.0, SeedSource.BLIND, np.inf, None, ambiguous=False, converged=True)
         scores.append(nees(pose, T, block))
     assert np.mean(scores) == pytest.approx(1.0, abs=0.12)
