@@ -14,11 +14,13 @@ from ptad_core.types import FloatArray, FloatImage
 
 MIN_NORMAL_AGREEMENT = 0.5
 """Cosine between the normals of two outline points that may be the same."""
+SIDES_APART_PX = 4.0
+"""How much opposite normals add to the distance of two points when an outline is thinned, per unit of the normal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """Points on the outline of a mask, holes included, in raster order.
+    """Points on the outline of a mask, holes included; in raster order where nobody thinned them.
 
     Attributes:
         points: (n, 2) float64 x, y in pixels.
@@ -31,12 +33,37 @@ class Outline:
     def __len__(self) -> int:
         return len(self.points)
 
+    @property
+    def length_px(self) -> float:
+        """Length of all of it: per length, a line of normal (a, b) crosses |a| + |b| lines of the pixel grid."""
+        return float((1 / np.abs(self.normals).sum(axis=1)).sum())
+
     def thinned(self, count: int) -> Outline:
-        """Return at most ``count`` points, evenly taken."""
-        if len(self) <= count:
-            return self
-        kept = np.linspace(0, len(self) - 1, count).round().astype(np.int64)
+        """Return at most ``count`` points, spread evenly; the first of them alone are spread evenly, too.
+
+        Each next point is the one farthest from all before it. (Every so many points in raster order would take them
+        all from the same few edges of a part with many upright ones.)
+        """
+        kept = _spread(self.points, self.normals, min(count, len(self)))
         return Outline(self.points[kept], self.normals[kept])
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _spread(points: FloatArray, normals: FloatArray, count: int) -> NDArray[np.int64]:
+    """Farthest-point sampling; the two sides of a thin rod lie ``2 SIDES_APART_PX`` apart."""
+    kept = np.zeros(count, np.int64)
+    nearest = np.full(len(points), 1e18)
+    for k in range(1, count):
+        last, farthest = kept[k - 1], 0
+        x, y, nx, ny = points[last, 0], points[last, 1], normals[last, 0], normals[last, 1]
+        for i in range(len(points)):
+            dx, dy = points[i, 0] - x, points[i, 1] - y
+            dnx, dny = SIDES_APART_PX * (normals[i, 0] - nx), SIDES_APART_PX * (normals[i, 1] - ny)
+            nearest[i] = min(nearest[i], dx * dx + dy * dy + dnx * dnx + dny * dny)
+            if nearest[i] > nearest[farthest]:
+                farthest = i
+        kept[k] = farthest
+    return kept
 
 
 def find_outline(mask: FloatImage) -> Outline:

@@ -76,5 +76,7 @@ def test_thinned_points_are_spread_over_all() -> None:
     assert len(few) == 16
     angle = np.sort(np.arctan2(*(few.points - 47.5).T))
     assert np.diff(angle).max() < 1.2
-    assert outline.thinned(10_000) is outline
+    assert np.array_equal(np.sort(outline.thinned(10_000).points, axis=0), np.sort(outline.points, axis=0))
+    first = few.thinned(4)
+    assert np.array_equal(first.points, few.points[:4]), "the first points alone are spread evenly, too"
     assert len(Outline(np.zeros((0, 2)), np.zeros((0, 2))).thinned(4)) == 0

@@ -7,26 +7,34 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ptad_core.camera import Camera
 from ptad_core.config import PoseConfig
+from ptad_core.frames import make_transform, rotation_exp
 from ptad_core.pose.contour_fit import ContourFit, fit_contour
 from ptad_core.pose.interior import interior_support
 from ptad_core.pose.query import Query, make_query
 from ptad_core.pose.refine import FINAL_REACH_PX, MaskFit, refine_mask
-from ptad_core.pose.search import Cone, candidate_poses
-from ptad_core.pose.trust import agreement, covariance, margin, reasons_against
+from ptad_core.pose.search import candidate_poses, cone, ring, whole_sphere
+from ptad_core.pose.trust import NOISE_PX, agreement, covariance, margin, reasons_against
 from ptad_core.reference.build import Reference
 from ptad_core.reference.symmetry import symmetric_angle_deg
-from ptad_core.reference.views import ring_directions
 from ptad_core.segmentation.mask import to_lab
 from ptad_core.types import AlignedPose, Alignment, ColorImage, FloatArray, PoseSeed, Reason, SeedSource, Segmentation
 
+APART_DEG = 14.0
+APART_IN_CONE_DEG = 7.0
+"""Candidates are this far apart."""
 BLIND_REACH_PX = 30.0
 """How far, in crop pixels, the outline of a candidate view may lie from the query's."""
 ROUGH_STEPS = 10
-COARSE_REACH_PX = 12.0
+NEIGHBOURS_OF = 3
+NEIGHBOUR_DEG = 14.0
+NEIGHBOUR_REACH_PX = 10.0
+NEIGHBOUR_STEPS = 6
+"""A fit may have stopped short of the pose it was near, at a bolt too far or held by a defect: so the best fits are
+turned by ``NEIGHBOUR_DEG`` both ways about three axes and fitted again."""
+COARSE_REACH_PX = 8.0
 MIN_OUTLINE_PX = 12
 MIN_CONE_DEG = 12.0
 """Candidate views lie about 8 degrees apart: a narrower cone might hold none."""
@@ -37,8 +45,12 @@ OTHER_POSE_DEG = 20.0
 """Poses further apart than this are rivals; closer ones are the same answer, more or less exactly."""
 OTHER_POSE_DIAMETERS = 0.25
 FIRST_STEPS = 4
+COARSE_LEAD = 1.0
+"""A hypothesis whose contour fits this much worse than the best one is not refined."""
 CLEAR_LEAD = 2.0
 """A rival whose outline is this much worse needs no look inside."""
+CLOSE_LEAD = 0.5
+"""A neighbouring pose of the same view whose outline is this much worse needs none either."""
 
 _threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="ptad-pose")
 
@@ -105,9 +117,13 @@ def _search(query: Query, reference: Reference, config: PoseConfig, seed: PoseSe
     neighbours = (finalists + 1) // 2 if seed is None else finalists
     first = _candidates(query, reference, config, seed)
     rough = _best(_threads.map(lambda T: fit_contour(query, reference, T, BLIND_REACH_PX, ROUGH_STEPS, 2), first))
+    around = [T for fit in _finalists(rough, reference, 1, NEIGHBOURS_OF) for T in _turned(fit, reference)]
+    nearby = _threads.map(lambda T: fit_contour(query, reference, T, NEIGHBOUR_REACH_PX, NEIGHBOUR_STEPS, 2), around)
+    rough = _best([*rough, *nearby])
     kept = _finalists(rough, reference, 2 * neighbours, 2 * finalists)
     coarse = _best(_threads.map(lambda c: fit_contour(query, reference, c.T_camera_part, COARSE_REACH_PX), kept))
     last = _finalists(coarse, reference, neighbours, finalists)
+    last = [c for c in last if margin(last[0].cost_px, c.cost_px) < COARSE_LEAD]
     fits = _refine_all(query, reference, [c.T_camera_part for c in last], config.max_iterations)
     if not fits:
         words = f"from no candidate ({source}) does the CAD's outline meet the mask's"
@@ -119,11 +135,22 @@ def _search(query: Query, reference: Reference, config: PoseConfig, seed: PoseSe
 def _candidates(query: Query, reference: Reference, config: PoseConfig, seed: PoseSeed | None) -> list[FloatArray]:
     """First guesses: the seed and the views around it, or views from everywhere."""
     if seed is None:
-        return candidate_poses(query, reference, _view_choice(reference, config), config.hypotheses)
-    cone = Cone(seed.T_camera_part[:3, :3], max(MIN_CONE_DEG, 2 * seed.sigma_rotation_deg))
-    around = candidate_poses(query, reference, np.arange(len(reference.views.directions)), SEEDED_HYPOTHESES, cone)
+        allowed = ring(reference) if config.preset == "ring20" else whole_sphere(reference)
+        return candidate_poses(query, reference, allowed, config.hypotheses, APART_DEG)
+    angle_deg = max(MIN_CONE_DEG, 2 * seed.sigma_rotation_deg)
+    allowed = cone(query, reference, seed.T_camera_part[:3, :3], angle_deg)
+    around = candidate_poses(query, reference, allowed, SEEDED_HYPOTHESES, APART_IN_CONE_DEG)
     in_front = (seed.T_camera_part[:3, :3] @ reference.center_m + seed.T_camera_part[:3, 3])[2] > 0
     return ([seed.T_camera_part] if in_front else []) + around
+
+
+def _turned(fit: ContourFit, reference: Reference) -> list[FloatArray]:
+    """A pose turned both ways about three axes through the part's centre."""
+    T = fit.T_camera_part
+    centre = T[:3, :3] @ reference.center_m + T[:3, 3]
+    angle = np.radians(NEIGHBOUR_DEG)
+    turns = [rotation_exp(sign * angle * axis) @ T[:3, :3] for axis in np.eye(3) for sign in (-1, 1)]
+    return [make_transform(R, centre - R @ reference.center_m) for R in turns]
 
 
 def _refine_all(query: Query, reference: Reference, poses: list[FloatArray], max_iterations: int) -> list[MaskFit]:
@@ -156,38 +183,39 @@ def _choose(fits: list[MaskFit], query: Query, reference: Reference, image_bgr: 
             ) -> tuple[MaskFit, MaskFit | None, float]:
     """The best fit, its best rival, and by how much it leads. ``fits`` are sorted by their outline cost.
 
-    Outlines of opposite views are alike, so a rival whose outline is nearly as good is also judged by its inner edges.
+    Outlines of opposite views are alike, and a portion that moved may carry the outline along with it; so fits whose
+    outlines are nearly as good as the best one's are also judged by their inner edges.
     """
-    best = fits[0]
-    rival = next((f for f in fits[1:] if _rivals(best, f, reference)), None)
+    cost = [f.cost_px + NOISE_PX for f in fits]
+    if image_bgr is not None:
+        limits = [CLEAR_LEAD if _rivals(fits[0], f, reference) else CLOSE_LEAD for f in fits]
+        close = [k for k, f in enumerate(fits) if cost[k] < (1 + limits[k]) * cost[0]
+                 and not any(_same(f, other, reference) for other in fits[:k])]
+        if len(close) > 1:
+            lab = to_lab(query.window.crop(image_bgr.astype(np.float32)).clip(0, 255).astype(np.uint8))
+            for k in close:
+                cost[k] /= interior_support(lab, query.camera, reference, fits[k].T_camera_part)
+    order = np.argsort(cost, kind="stable")
+    best = int(order[0])
+    rival = next((int(k) for k in order[1:] if _rivals(fits[best], fits[k], reference)), None)
     if rival is None:
-        return best, None, np.inf
-    lead = margin(best.cost_px, rival.cost_px)
-    if image_bgr is None or lead > CLEAR_LEAD:
-        return best, rival, lead
-    lab = query.window.crop(to_lab(image_bgr))
-    support, rival_support = (interior_support(lab, query.camera, reference, f.T_camera_part) for f in (best, rival))
-    lead = (1 + lead) * support / rival_support - 1
-    return (best, rival, lead) if lead >= 0 else (rival, best, 1 / (1 + lead) - 1)
-
-
-def _view_choice(reference: Reference, config: PoseConfig) -> NDArray[np.int64]:
-    directions = reference.views.directions
-    if config.preset == "ring20":
-        return np.unique(np.argmax(directions @ ring_directions(20).T, axis=0))
-    return np.arange(len(directions))
+        return fits[best], None, np.inf
+    return fits[best], fits[rival], cost[rival] / cost[best] - 1
 
 
 def _finalists(sorted_fits: list[ContourFit], reference: Reference, neighbours: int, count: int) -> list[ContourFit]:
     """The fits worth refining: the best ``neighbours``, and up to ``count`` the best that are rivals of all others."""
     kept: list[ContourFit] = []
     for fit in sorted_fits:
-        if all(not _closer(fit.T_camera_part, k.T_camera_part, reference, SAME_POSE_DEG, SAME_POSE_DIAMETERS)
-               if len(kept) < neighbours else _rivals(fit, k, reference) for k in kept):
+        if all(not _same(fit, k, reference) if len(kept) < neighbours else _rivals(fit, k, reference) for k in kept):
             kept.append(fit)
         if len(kept) == count:
             break
     return kept
+
+
+def _same(a: ContourFit | MaskFit, b: ContourFit | MaskFit, reference: Reference) -> bool:
+    return _closer(a.T_camera_part, b.T_camera_part, reference, SAME_POSE_DEG, SAME_POSE_DIAMETERS)
 
 
 def _rivals(a: ContourFit | MaskFit, b: ContourFit | MaskFit, reference: Reference) -> bool:

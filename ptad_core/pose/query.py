@@ -14,6 +14,7 @@ from ptad_core.types import Box, FloatArray, FloatImage, MaskImage
 
 MARGIN = 0.15
 """Room around the object's box, relative to its larger side."""
+FEW_POINTS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Query:
         mask: (S, S) float32 coverage 0..1.
         camera: the window's camera; poses are the same as in the full image.
         outline: sub-pixel outline of ``mask`` in window pixels; where the image border cuts the object is none.
+        few: at most ``FEW_POINTS`` of its points, spread evenly; so are the first n of them, for any n.
         seen: (S, S) bool, which window pixels lie inside the image.
     """
 
@@ -32,6 +34,7 @@ class Query:
     mask: FloatImage
     camera: Camera
     outline: Outline
+    few: Outline
     seen: MaskImage
 
     @property
@@ -54,4 +57,5 @@ def make_query(mask: MaskImage, box: Box, camera: Camera, size: int) -> Query:
     at = np.rint(outline.points).astype(np.int64).clip(0, size - 1)
     inner = cv2.erode(seen.astype(np.uint8), np.ones((5, 5), np.uint8), borderValue=1) > 0
     inside = inner[at[:, 1], at[:, 0]]
-    return Query(window, soft, window.camera(camera), Outline(outline.points[inside], outline.normals[inside]), seen)
+    outline = Outline(outline.points[inside], outline.normals[inside])
+    return Query(window, soft, window.camera(camera), outline, outline.thinned(FEW_POINTS), seen)

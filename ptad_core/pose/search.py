@@ -8,7 +8,6 @@ distance both ways for the best of them.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -19,43 +18,69 @@ from ptad_core.frames import make_transform
 from ptad_core.pose.query import Query
 from ptad_core.reference.build import Reference
 from ptad_core.reference.symmetry import symmetric_angle_deg
+from ptad_core.reference.views import ring_directions
 from ptad_core.types import FloatArray
 
 ROLLS = 24
-FORWARD_POINTS = 38
+PLACEMENTS = 5
+LEAST_DIFFERENCE = 0.06
+"""How much, relatively, two boxes must differ in their proportions before one is laid at an end of the other."""
+FORWARD_POINTS = 48
 QUERY_POINTS = 96
 SHORTLIST = 240
-TRUNCATION = 0.12
+TRUNCATION = 0.04
 """Distances count up to this share of the box's diagonal: a defect must not outvote the rest of the outline."""
-MIN_APART_DEG = 14.0
-MIN_APART_IN_CONE_DEG = 7.0
+NEAREST_IN_DIAMETERS = 1.0
+"""Nobody looks at a part from within it."""
+APART_DIAMETERS = 0.25
+RING_VIEWS = 20
+RING_WIDTH_DEG = 16.0
+RING_ROLL_DEG = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Cone:
+Allowed = NDArray[np.bool_]
+"""(V, rolls) which of the reference's views, turned through which roll, are tried."""
+
+
+def whole_sphere(reference: Reference) -> Allowed:
+    """Every direction, and any roll of the camera."""
+    return np.ones((len(reference.views.directions), ROLLS), dtype=bool)
+
+
+def ring(reference: Reference) -> Allowed:
+    """The paper's ring: the camera 20 degrees above the part's middle, upright, and what lies close to that."""
+    near = (reference.views.directions @ ring_directions(RING_VIEWS).T).max(axis=1) > np.cos(np.radians(RING_WIDTH_DEG))
+    roll_deg = 360 / ROLLS * np.arange(ROLLS)
+    return np.asarray(near[:, None] & (np.minimum(roll_deg, 360 - roll_deg) <= RING_ROLL_DEG))
+
+
+def cone(query: Query, reference: Reference, R_camera_part: FloatArray, angle_deg: float) -> Allowed:
     """All rotations within ``angle_deg`` of R_camera_part (3, 3): what a prior leaves of the sphere."""
+    # trace(R_seed^T Rz(roll) R_view) = cos(roll) (M00 + M11) + sin(roll) (M01 - M10) + M22, M = R_view R_seed^T.
+    M = _turn_axis_to(query.ray_to_box()) @ reference.views.R_camera_part @ R_camera_part.T
+    roll = 2 * np.pi * np.arange(ROLLS) / ROLLS
+    trace = (np.cos(roll) * (M[:, 0, 0] + M[:, 1, 1])[:, None] + np.sin(roll) * (M[:, 0, 1] - M[:, 1, 0])[:, None]
+             + M[:, 2, 2][:, None])
+    return np.asarray((trace - 1) / 2 >= np.cos(np.radians(min(angle_deg, 180.0))), dtype=bool)
 
-    R_camera_part: FloatArray
-    angle_deg: float
 
-
-def candidate_poses(query: Query, reference: Reference, views: NDArray[np.int64], count: int,
-                    cone: Cone | None = None) -> list[FloatArray]:
+def candidate_poses(query: Query, reference: Reference, allowed: Allowed, count: int, apart_deg: float,
+                    ) -> list[FloatArray]:
     """Return up to ``count`` first guesses of T_camera_part, best first, clearly different from each other.
 
     Args:
         query: the mask's outline and camera.
         reference: the part.
-        views: (k,) indices of the reference's views that are tried.
+        allowed: (V, rolls) which views are tried, and how they may be rolled.
         count: how many to return.
-        cone: only rotations inside of it are tried.
+        apart_deg: angle between any two of them, if not ``APART_DIAMETERS`` between their places.
     """
-    ray = query.ray_to_box()
-    allowed = _rolls_in_cone(_turn_axis_to(ray) @ reference.views.R_camera_part[views], cone)
-    views, allowed = views[allowed.any(axis=1)], allowed[allowed.any(axis=1)]
+    views = np.flatnonzero(allowed.any(axis=1))
+    allowed = allowed[views]
     if len(views) == 0:
         return []
-    outline = query.outline.thinned(QUERY_POINTS).points
+    outline = query.few.points[:QUERY_POINTS]
+    seen = _seen(query, reference, views, outline)
     low, high = query.outline.points.min(0), query.outline.points.max(0)
     diagonal = float(np.linalg.norm(high - low))
     far = np.ones(query.mask.shape, np.uint8)
@@ -63,45 +88,52 @@ def candidate_poses(query: Query, reference: Reference, views: NDArray[np.int64]
     far[at[:, 1], at[:, 0]] = 0
     distance = np.asarray(cv2.distanceTransform(far, cv2.DIST_L2, 5), dtype=np.float32)
     limit = TRUNCATION * diagonal
-    step = max(1, reference.views.outlines.shape[1] // FORWARD_POINTS)
-    forward = _forward(reference.views.outlines[views], step, ROLLS, distance, low, high, limit)
-    forward[~allowed] = np.inf
-    order = np.argsort(forward, axis=None, kind="stable")[:min(SHORTLIST, int(allowed.sum()))]
-    both = _both_ways(reference.views.outlines[views], order, ROLLS, outline, low, high, limit)
-    apart_deg = MIN_APART_DEG if cone is None else MIN_APART_IN_CONE_DEG
+    forward = _forward(seen, allowed, distance, low, high, limit)
+    order = np.argpartition(forward, min(SHORTLIST, forward.size - 1), axis=None)[:SHORTLIST]
+    order = np.sort(order[np.isfinite(forward.ravel()[order])])
+    both = _both_ways(seen, order, outline, low, high, limit)
+    placed = np.empty((PLACEMENTS, 3))
     chosen: list[FloatArray] = []
     for k in np.argsort(both, kind="stable"):
-        view, roll = divmod(int(order[k]), ROLLS)
-        T = _pose(query, reference, int(views[view]), 2 * math.pi * roll / ROLLS, low, high)
-        if all(symmetric_angle_deg(T[:3, :3], other[:3, :3], reference.symmetries) > apart_deg for other in chosen):
+        view, roll, how = _unravel(order[k])
+        _place(seen[view], roll, low, high, placed)
+        T = _pose(query, reference, int(views[view]), roll, placed[how])
+        if all(_apart(T, other, reference, apart_deg) for other in chosen):
             chosen.append(T)
         if len(chosen) == count:
             break
     return chosen
 
 
-def _rolls_in_cone(R_views: FloatArray, cone: Cone | None) -> NDArray[np.bool_]:
-    """(k, rolls) which views (k, 3, 3), rolled, lie in the cone."""
-    if cone is None:
-        return np.ones((len(R_views), ROLLS), dtype=bool)
-    # trace(R_seed^T Rz(roll) R_view) = cos(roll) (M00 + M11) + sin(roll) (M01 - M10) + M22, M = R_view R_seed^T.
-    M = R_views @ cone.R_camera_part.T
-    roll = 2 * np.pi * np.arange(ROLLS) / ROLLS
-    trace = (np.cos(roll) * (M[:, 0, 0] + M[:, 1, 1])[:, None] + np.sin(roll) * (M[:, 0, 1] - M[:, 1, 0])[:, None]
-             + M[:, 2, 2][:, None])
-    return np.asarray((trace - 1) / 2 >= np.cos(np.radians(min(cone.angle_deg, 180.0))), dtype=bool)
+def _seen(query: Query, reference: Reference, views: NDArray[np.int64], outline: FloatArray) -> FloatArray:
+    """(k, n, 2) outlines of views in diameters, as they look from as near as the query's size says the part is.
+
+    Size is the points' spread about their middle, which no roll changes. What is near looks larger, and a box seen
+    from 1.5 of its diameters has another outline than from 3.
+    """
+    at = reference.views.outlines[views, :QUERY_POINTS]
+    spread = np.sqrt(at.var(axis=1).sum(axis=1))
+    spread_px = max(float(np.sqrt(outline.var(axis=0).sum())), 1.0)
+    distance = np.maximum(math.sqrt(query.camera.fx * query.camera.fy) * spread / spread_px, NEAREST_IN_DIAMETERS)
+    out = np.empty(at.shape)
+    _project(reference.views.points[views, :QUERY_POINTS] / reference.diameter_m,
+             np.ascontiguousarray(reference.views.R_camera_part[views]), distance, out)
+    return out
 
 
-def _pose(query: Query, reference: Reference, view: int, roll: float, low: FloatArray, high: FloatArray) -> FloatArray:
-    """The pose that shows a view, rolled, in the query's box."""
-    c, s = math.cos(roll), math.sin(roll)
-    turned = reference.views.outlines[view] @ np.array([[c, s], [-s, c]])
-    lo, hi = turned.min(0), turned.max(0)
-    px_per_diameter = float(np.linalg.norm(high - low) / np.linalg.norm(hi - lo))
-    centre_px = (low + high) / 2 - px_per_diameter * (lo + hi) / 2
+def _apart(T_a: FloatArray, T_b: FloatArray, reference: Reference, angle_deg: float) -> bool:
+    shift = (T_a[:3, :3] - T_b[:3, :3]) @ reference.center_m + T_a[:3, 3] - T_b[:3, 3]
+    return bool(shift @ shift > (APART_DIAMETERS * reference.diameter_m) ** 2
+                or symmetric_angle_deg(T_a[:3, :3], T_b[:3, :3], reference.symmetries) > angle_deg)
+
+
+def _pose(query: Query, reference: Reference, view: int, roll: float, placed: FloatArray) -> FloatArray:
+    """The pose that shows a view, rolled, as it was placed."""
+    px_per_diameter, centre_px = placed[0], placed[1:]
     camera = query.camera
     ray = np.array([(centre_px[0] - camera.cx) / camera.fx, (centre_px[1] - camera.cy) / camera.fy, 1.0])
     depth = math.sqrt(camera.fx * camera.fy) * reference.diameter_m / px_per_diameter
+    c, s = math.cos(roll), math.sin(roll)
     R_roll = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
     R = _turn_axis_to(ray) @ R_roll @ reference.views.R_camera_part[view]
     return make_transform(R, depth * ray - R @ reference.center_m)
@@ -116,59 +148,98 @@ def _turn_axis_to(ray: FloatArray) -> FloatArray:
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _placed(outline: FloatArray, roll: float, low: FloatArray, high: FloatArray, step: int, out: FloatArray) -> int:
-    """Turn an outline and lay its box over the query's: (n, 2) pixels in ``out``."""
-    c, s = math.cos(roll), math.sin(roll)
-    x0, y0, x1, y1 = 1e9, 1e9, -1e9, -1e9
-    n = 0
-    for i in range(0, outline.shape[0], step):
-        x = c * outline[i, 0] - s * outline[i, 1]
-        y = s * outline[i, 0] + c * outline[i, 1]
-        out[n, 0], out[n, 1] = x, y
-        x0, y0, x1, y1 = min(x0, x), min(y0, y), max(x1, x), max(y1, y)
-        n += 1
-    size = math.sqrt((x1 - x0) ** 2 + (y1 - y0) ** 2)
-    scale = math.sqrt((high[0] - low[0]) ** 2 + (high[1] - low[1]) ** 2) / max(size, 1e-9)
-    for i in range(n):
-        out[i, 0] = (out[i, 0] - (x0 + x1) / 2) * scale + (low[0] + high[0]) / 2
-        out[i, 1] = (out[i, 1] - (y0 + y1) / 2) * scale + (low[1] + high[1]) / 2
-    return n
+def _project(points: FloatArray, R: FloatArray, distance: FloatArray, out: FloatArray) -> None:
+    """(V, n, 2) pinhole pictures, at the scale of the part's centre, of (V, n, 3) points about it."""
+    for v in range(points.shape[0]):
+        for i in range(points.shape[1]):
+            x, y, z = points[v, i, 0], points[v, i, 1], points[v, i, 2]
+            nearer = distance[v] / (distance[v] + R[v, 2, 0] * x + R[v, 2, 1] * y + R[v, 2, 2] * z)
+            out[v, i, 0] = nearer * (R[v, 0, 0] * x + R[v, 0, 1] * y + R[v, 0, 2] * z)
+            out[v, i, 1] = nearer * (R[v, 1, 0] * x + R[v, 1, 1] * y + R[v, 1, 2] * z)
+
+
+@njit(cache=True, nogil=True)
+def _unravel(k: int) -> tuple[int, float, int]:
+    """Index of a view, the roll in radians, and the placement that a candidate's number stands for."""
+    return k // (ROLLS * PLACEMENTS), 2 * math.pi * (k // PLACEMENTS % ROLLS) / ROLLS, k % PLACEMENTS
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _forward(outlines: FloatArray, step: int, rolls: int, distance: NDArray[np.float32], low: FloatArray,
+def _place(outline: FloatArray, roll: float, low: FloatArray, high: FloatArray, placed: FloatArray) -> None:
+    """Lay a turned outline over the query's box in different ways: (placements, 3) pixels per diameter, and the origin.
+
+    The first: middle on middle, diagonal as long as diagonal. What is missing shortens the box along one axis, and
+    what stands out lengthens it: the next two fit the axis that asks for the larger scale, the last two the other one,
+    and let the boxes meet at the low or the high end. The scale is 0 where these are no different from the first.
+    """
+    c, s = math.cos(roll), math.sin(roll)
+    x0, y0, x1, y1 = 1e9, 1e9, -1e9, -1e9
+    for i in range(outline.shape[0]):
+        x = c * outline[i, 0] - s * outline[i, 1]
+        y = s * outline[i, 0] + c * outline[i, 1]
+        x0, y0, x1, y1 = min(x0, x), min(y0, y), max(x1, x), max(y1, y)
+    w, h, box_w, box_h = max(x1 - x0, 1e-9), max(y1 - y0, 1e-9), high[0] - low[0], high[1] - low[1]
+    differ = abs(math.log(box_w * h / (box_h * w))) >= LEAST_DIFFERENCE
+    for how in range(PLACEMENTS):
+        if how == 0:
+            scale = math.sqrt((box_w * box_w + box_h * box_h) / (w * w + h * h))
+        else:
+            scale = max(box_w / w, box_h / h) if how <= 2 else min(box_w / w, box_h / h)
+        end = 0.0 if how == 0 else (-0.5 if how % 2 == 1 else 0.5)
+        placed[how, 0] = scale if how == 0 or differ else 0.0
+        placed[how, 1] = (low[0] + high[0]) / 2 + end * (box_w - scale * w) - scale * (x0 + x1) / 2
+        placed[how, 2] = (low[1] + high[1]) / 2 + end * (box_h - scale * h) - scale * (y0 + y1) / 2
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _forward(outlines: FloatArray, allowed: NDArray[np.bool_], distance: NDArray[np.float32], low: FloatArray,
              high: FloatArray, limit: float) -> FloatArray:
-    """(V, rolls) mean truncated distance from each placed outline to the query's."""
-    cost = np.empty((outlines.shape[0], rolls))
-    placed = np.empty((outlines.shape[1], 2))
+    """(V, rolls, placements) mean truncated distance from each placed outline to the query's; inf: not a candidate."""
+    cost = np.full((outlines.shape[0], ROLLS, PLACEMENTS), np.inf)
     height, width = distance.shape
+    placed = np.empty((PLACEMENTS, 3))
     for v in range(outlines.shape[0]):
-        for r in range(rolls):
-            n = _placed(outlines[v], 2 * math.pi * r / rolls, low, high, step, placed)
-            total = 0.0
-            for i in range(n):
-                col, row = int(placed[i, 0] + 0.5), int(placed[i, 1] + 0.5)
-                inside = 0 <= col < width and 0 <= row < height
-                total += min(distance[row, col], limit) if inside else limit
-            cost[v, r] = total / n
+        for r in range(ROLLS):
+            roll = 2 * math.pi * r / ROLLS
+            c, s = math.cos(roll), math.sin(roll)
+            if not allowed[v, r]:
+                continue
+            _place(outlines[v], roll, low, high, placed)
+            for how in range(PLACEMENTS):
+                scale, ox, oy = placed[how]
+                if scale == 0.0:
+                    continue
+                total = 0.0
+                for i in range(FORWARD_POINTS):
+                    col = int(scale * (c * outlines[v, i, 0] - s * outlines[v, i, 1]) + ox + 0.5)
+                    row = int(scale * (s * outlines[v, i, 0] + c * outlines[v, i, 1]) + oy + 0.5)
+                    inside = 0 <= col < width and 0 <= row < height
+                    total += min(distance[row, col], limit) if inside else limit
+                cost[v, r, how] = total / FORWARD_POINTS
     return cost
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _both_ways(outlines: FloatArray, order: NDArray[np.int64], rolls: int, query: FloatArray, low: FloatArray,
-               high: FloatArray, limit: float) -> FloatArray:
-    """(k,) truncated chamfer distance, both ways, of the candidates in ``order`` (view * rolls + roll)."""
+def _both_ways(outlines: FloatArray, order: NDArray[np.int64], query: FloatArray, low: FloatArray, high: FloatArray,
+               limit: float) -> FloatArray:
+    """(k,) truncated chamfer distance, both ways, of the candidates of these numbers."""
     cost = np.empty(len(order))
-    placed = np.empty((outlines.shape[1], 2))
     back = np.empty(len(query))
+    placed = np.empty((PLACEMENTS, 3))
+    n = outlines.shape[1]
     for k in range(len(order)):
-        n = _placed(outlines[order[k] // rolls], 2 * math.pi * (order[k] % rolls) / rolls, low, high, 2, placed)
+        view, roll, how = _unravel(order[k])
+        _place(outlines[view], roll, low, high, placed)
+        scale, ox, oy = placed[how]
+        c, s = scale * math.cos(roll), scale * math.sin(roll)
         back[:] = limit * limit
         forth = 0.0
         for i in range(n):
+            x = c * outlines[view, i, 0] - s * outlines[view, i, 1] + ox
+            y = s * outlines[view, i, 0] + c * outlines[view, i, 1] + oy
             best = limit * limit
             for j in range(len(query)):
-                dx, dy = placed[i, 0] - query[j, 0], placed[i, 1] - query[j, 1]
+                dx, dy = x - query[j, 0], y - query[j, 1]
                 d2 = dx * dx + dy * dy
                 best = min(best, d2)
                 back[j] = min(back[j], d2)

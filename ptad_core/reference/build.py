@@ -22,7 +22,7 @@ from ptad_core.reference.symmetry import parse_symmetry
 from ptad_core.reference.views import Views, render_views, sphere_directions
 from ptad_core.types import FloatArray
 
-FORMAT = 3
+FORMAT = 4
 """Raise this whenever the meaning of a bundle's content changes: older caches are then built anew."""
 
 logger = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ def cache_folder(config: ReferenceConfig) -> Path:
 
 
 GAUSSIAN_FIELDS = ("means", "tangents", "normals", "opacities")
-VIEW_FIELDS = ("directions", "R_camera_part", "outlines", "points", "normals")
+VIEW_FIELDS = ("directions", "R_camera_part", "outlines", "points", "normals", "reach_m")
 
 
 def _save(path: Path, gaussians: Gaussians, views: Views) -> None:

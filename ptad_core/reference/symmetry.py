@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+from numba import njit
 
 from ptad_core.errors import ConfigError
 from ptad_core.frames import rotation_exp
@@ -33,11 +36,18 @@ def parse_symmetry(text: str) -> FloatArray:
     return _group(generators)
 
 
+@njit(cache=True, nogil=True)
 def symmetric_angle_deg(R_a: FloatArray, R_b: FloatArray, symmetries: FloatArray) -> float:
     """Return the smallest angle between two rotations, over all symmetric copies of the second, in degrees."""
-    # trace(R_a^T R_b S) for all S at once; the angle follows from the trace.
-    trace = np.einsum("ij,sij->s", R_b.T @ R_a, symmetries)
-    return float(np.degrees(np.arccos(np.clip((trace.max() - 1) / 2, -1.0, 1.0))))
+    trace = -1.0
+    for s in range(symmetries.shape[0]):
+        of_this = 0.0  # trace(R_a^T R_b S)
+        for i in range(3):
+            for j in range(3):
+                for k in range(3):
+                    of_this += R_a[i, j] * R_b[i, k] * symmetries[s, k, j]
+        trace = max(trace, of_this)
+    return math.degrees(math.acos(min(max((trace - 1.0) / 2.0, -1.0), 1.0)))
 
 
 def _axis(text: str) -> FloatArray | None:

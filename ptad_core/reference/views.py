@@ -35,6 +35,7 @@ class Views:
             ray to the part's centre.
         points: (V, n, 3) the same points on the part's surface, relative to its centre, metres, part frame.
         normals: (V, n, 3) unit outward normals of the outline in the view's image plane, part frame.
+        reach_m: (V,) how far to either side the outline goes on where a point stands for it: half its length over n.
     """
 
     directions: FloatArray
@@ -42,6 +43,7 @@ class Views:
     outlines: FloatArray
     points: FloatArray
     normals: FloatArray
+    reach_m: FloatArray
 
 
 def sphere_directions(count: int) -> FloatArray:
@@ -78,6 +80,7 @@ def render_views(gaussians: Gaussians, center_m: FloatArray, diameter_m: float, 
     camera = Camera(focal, focal, middle, middle, SIZE_PX, SIZE_PX)
     rotations = np.stack([look_at(d) for d in directions])
     count = len(directions)
+    reach = np.zeros(count)
     outlines, points, normals = (np.zeros((count, POINTS, k)) for k in (2, 3, 3))
     for k, R in enumerate(rotations):
         T = make_transform(R, np.array([0.0, 0.0, distance]) - R @ center_m)
@@ -85,15 +88,18 @@ def render_views(gaussians: Gaussians, center_m: FloatArray, diameter_m: float, 
         outline = find_outline(picture.mask)
         if len(outline) == 0:
             continue
-        pick = np.linspace(0, len(outline) - 1, POINTS).round().astype(np.int64)
-        pixels, out = outline.points[pick], outline.normals[pick]
+        few = outline.thinned(POINTS)
+        reach[k] = outline.length_px / (2 * len(few)) * distance / focal
+        again = np.arange(POINTS) % len(few)
+        pixels, out = few.points[again], few.normals[again]
         rays = np.column_stack([(pixels - middle) / focal, np.ones(POINTS)])
         depth = _depth_inside(picture.depth, pixels, out, distance)
         outlines[k] = rays[:, :2] * DISTANCE_IN_DIAMETERS
         points[k] = (rays * depth[:, None] - [0.0, 0.0, distance]) @ R
         normals[k] = np.column_stack([out, np.zeros(POINTS)]) @ R
     # Rounded as the cache stores them, so that a first run and a later one see the same numbers.
-    rounded = (a.astype(np.float32).astype(np.float64) for a in (directions, rotations, outlines, points, normals))
+    fields = (directions, rotations, outlines, points, normals, reach)
+    rounded = (a.astype(np.float32).astype(np.float64) for a in fields)
     return Views(*rounded)
 
 

@@ -18,7 +18,7 @@ from ptad_core.evaluation.detection.cases import GOOD, Case
 from ptad_core.frames import rotation_angle_deg
 from ptad_core.inspector import Inspector
 from ptad_core.pose.query import make_query
-from ptad_core.pose.search import candidate_poses
+from ptad_core.pose.search import candidate_poses, whole_sphere
 from ptad_core.rendering.view import View, look
 from ptad_core.types import Alignment, Box, Detection, Evidence, FloatArray, Segmentation, Verdict
 
@@ -113,7 +113,7 @@ def align_case(case: Case, config: InspectorConfig) -> Aligned:
         return Aligned(case, config, segmentation, Alignment(None), None, None)
     alignment = inspector.align(image, camera, segmentation)
     query = make_query(segmentation.mask, segmentation.box_px, camera, config.pose.work_size_px)
-    first = candidate_poses(query, case.reference, np.arange(len(case.reference.views.directions)), 1)
+    first = candidate_poses(query, case.reference, whole_sphere(case.reference), 1, apart_deg=0.0)
     poses = [alignment.pose.T_camera_part if alignment.pose is not None else None, *first, None]
     view, candidate = (None if T is None else look(case.reference.gaussians, camera, T, segmentation.mask)
                        for T in poses[:2])
