@@ -18,13 +18,14 @@ from ptad_core.frames import is_rigid
 from ptad_core.pose import align
 from ptad_core.reference import Reference, build_reference
 from ptad_core.rendering.view import View, look
-from ptad_core.segmentation import Background, segment
+from ptad_core.segmentation import Background, segment, segment_around
 from ptad_core.types import (
     AlignedPose,
     Alignment,
     ColorImage,
     Detection,
     InspectionResult,
+    MaskImage,
     PoseSeed,
     Reason,
     RegionKind,
@@ -38,6 +39,12 @@ from ptad_core.types import (
 TRACK_SIGMA_DEG = 8.0
 TRACK_SIGMA_M_PER_DIAMETER = 0.1
 """How far a part may move from one frame to the next and still be tracked."""
+
+LOOKS = 3
+"""How often a mask that was cut out around a guess is cut out anew around the pose that it led to."""
+LOOK_SIGMA_DEG = 1.0
+LOOK_SIGMA_M_PER_DIAMETER = 0.02
+SAME_MASK_IOU = 0.995
 
 REASON_OF_KIND = {RegionKind.MISSING: Reason.MATERIAL_MISSING, RegionKind.SURPLUS: Reason.MATERIAL_SURPLUS,
                   RegionKind.DISPLACED: Reason.DISPLACED}
@@ -86,6 +93,7 @@ class Inspector:
         else:
             with clock.stage("align"):
                 alignment = self.align(image, camera, segmentation, seed)
+                segmentation, alignment = self._look_again(image, camera, seed, segmentation, alignment)
             if alignment.pose is not None:
                 with clock.stage("render"):
                     view = self._look(camera, alignment.pose, segmentation)
@@ -134,7 +142,11 @@ class Inspector:
     def align(self, image: ColorImage | None, camera: Camera, segmentation: Segmentation,
               seed: PoseSeed | None = None) -> Alignment:
         """Find the pose that explains a mask, and remember it when it can be trusted."""
-        found = align(segmentation, camera, self.reference, self.config.pose, self._seeds(seed), image)
+        return self._align(image, camera, segmentation, self._seeds(seed))
+
+    def _align(self, image: ColorImage | None, camera: Camera, segmentation: Segmentation,
+               seeds: tuple[PoseSeed, ...]) -> Alignment:
+        found = align(segmentation, camera, self.reference, self.config.pose, seeds, image)
         if found.trusted and found.pose is not None and self.config.pose.track:
             self._track = PoseSeed(found.pose.T_camera_part, SeedSource.TRACK, TRACK_SIGMA_DEG,
                                    TRACK_SIGMA_M_PER_DIAMETER * self.reference.diameter_m)
@@ -178,6 +190,27 @@ class Inspector:
         """Forget the tracked pose: time jumped, or another scene begins."""
         self._track = None
 
+    def _look_again(self, image: ColorImage, camera: Camera, seed: PoseSeed | None, segmentation: Segmentation,
+                    alignment: Alignment) -> tuple[Segmentation, Alignment]:
+        """Cut the mask out anew around the pose found, where it was cut out around a guess, until it stays the same.
+
+        GrabCut is only as good as the outline that it starts from: around a seed that is centimetres off, it cuts
+        corners and leaves gaps closed. What TF promised is not forgotten: the pose is held against it each time.
+        """
+        for _ in range(LOOKS - 1 if self.config.segmentation.method == "grabcut" else 0):
+            if alignment.pose is None or segmentation.reasons:
+                break
+            guess = PoseSeed(alignment.pose.T_camera_part, SeedSource.TRACK, LOOK_SIGMA_DEG,
+                             LOOK_SIGMA_M_PER_DIAMETER * self.reference.diameter_m)
+            again = segment_around(image, camera, self.reference, self.config.segmentation, guess)
+            if again.reasons:
+                break
+            same = mask_iou(again.mask, segmentation.mask) > SAME_MASK_IOU
+            segmentation, alignment = again, self._align(image, camera, again, (guess, *self._seeds(seed)))
+            if same:
+                break
+        return segmentation, alignment
+
     def _look(self, camera: Camera, pose: AlignedPose, segmentation: Segmentation | None) -> View | None:
         seen = segmentation.mask if segmentation is not None else None
         return look(self.reference.gaussians, camera, pose.T_camera_part, seen)
@@ -195,6 +228,12 @@ class Inspector:
         if seed is not None and not is_rigid(seed.T_camera_part, tolerance=1e-4):
             raise ImageError(f"expected the seed to be a rigid (4, 4) transform, got {seed.T_camera_part.tolist()}")
         return tuple(s for s in (seed, self._track) if s is not None)
+
+
+def mask_iou(a: MaskImage, b: MaskImage) -> float:
+    """Intersection over union of two (H, W) masks; 1 where both are empty."""
+    union = int((a | b).sum())
+    return int((a & b).sum()) / union if union else 1.0
 
 
 def cannot_inspect(reason: Reason, message: str, part_id: str, reference_hash: str) -> InspectionResult:

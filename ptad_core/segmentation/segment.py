@@ -14,8 +14,9 @@ from ptad_core.errors import ConfigError
 from ptad_core.reference.build import Reference
 from ptad_core.rendering import render_mask
 from ptad_core.segmentation import foreground
+from ptad_core.segmentation.local_colour import by_local_colour
 from ptad_core.segmentation.mask import finish, to_lab
-from ptad_core.types import ColorImage, FloatImage, PoseSeed, Reason, Segmentation
+from ptad_core.types import ColorImage, FloatImage, MaskImage, PoseSeed, Reason, Segmentation
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,22 @@ def segment(image_bgr: ColorImage, camera: Camera, reference: Reference, config:
             empty = np.zeros(image_bgr.shape[:2], dtype=bool)
             return Segmentation(empty, config.method, 0.0, None, (Reason.NO_OBJECT,),
                                 "the grabcut method starts from a pose seed, and there is none")
-        projected = render_mask(reference.gaussians, camera, seed.T_camera_part) > 0.5
-        depth = max(float((seed.T_camera_part @ np.append(reference.center_m, 1.0))[2]), 1e-3)
-        off_m = seed.sigma_translation_m + np.radians(seed.sigma_rotation_deg) * 0.25 * reference.diameter_m
-        found = foreground.by_grabcut(image_bgr, projected, float(camera.fx * off_m / depth))
+        found = foreground.by_grabcut(image_bgr, *_expected(camera, reference, seed))
     else:
         found = foreground.by_border_colour(lab, config.shadows)
     return finish(found, lab, config.method, config)
+
+
+def segment_around(image_bgr: ColorImage, camera: Camera, reference: Reference, config: SegmentationConfig,
+                   seed: PoseSeed) -> Segmentation:
+    """Find the object's mask in a rectified (H, W, 3) image around a pose that is nearly right."""
+    lab = to_lab(image_bgr)
+    return finish(by_local_colour(lab, *_expected(camera, reference, seed)), lab, "local_colour", config)
+
+
+def _expected(camera: Camera, reference: Reference, seed: PoseSeed) -> tuple[MaskImage, float]:
+    """The part's (H, W) mask at a seed, and how far in pixels its outline may be off."""
+    projected = render_mask(reference.gaussians, camera, seed.T_camera_part) > 0.5
+    depth = max(float((seed.T_camera_part @ np.append(reference.center_m, 1.0))[2]), 1e-3)
+    off_m = seed.sigma_translation_m + np.radians(seed.sigma_rotation_deg) * 0.25 * reference.diameter_m
+    return projected, float(camera.fx * off_m / depth)
