@@ -16,7 +16,7 @@ FAMILY = "CameraInfo"
 
 @fault(FAMILY, "never came", own_cell=True)
 def absent(rig: Rig) -> None:
-    rig.restart()  # the one before knows the camera
+    rig.restart(warm=False)  # the one before knows the camera
     rig.refuses(Reason.CAMERA_INFO_MISSING, info=False)
 
 

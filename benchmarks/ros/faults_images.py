@@ -71,7 +71,7 @@ def huge_size(rig: Rig) -> None:
     def grow(message: Any) -> None:
         message.width = message.height = message.step = 2**32 - 1
 
-    rig.refuses(Reason.IMAGE_CORRUPT, image=grow)
+    rig.refuses(Reason.IMAGE_TOO_LARGE, image=grow)
 
 
 @fault(FAMILY, "unknown encoding")

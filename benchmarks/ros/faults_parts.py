@@ -57,7 +57,7 @@ _refused("is not there", "absent.stl", lambda _rig, _path: None, "there is none"
 _refused("is empty", "empty.stl", lambda _, path: path.write_bytes(b"") and None, "expected a")
 _refused("is text", "text.stl", lambda _, path: path.write_text("this is no mesh") and None, "expected a")
 _refused("is cut in the middle", "cut.stl",
-         lambda rig, path: path.write_bytes((data := _bytes(rig))[:len(data) // 2]) and None, "expected a readable")
+         lambda rig, path: path.write_bytes((data := _bytes(rig))[:len(data) // 2]) and None, "cut or damaged")
 _refused("holds random bytes", "random.glb",
          lambda _, path: path.write_bytes(np.random.default_rng(0).bytes(20_000)) and None, "expected a readable")
 _refused("holds vertices that are no numbers", "nan.obj",
