@@ -182,7 +182,8 @@ def main() -> None:
     at_target = [value for (size, _), value in p95.items() if size == TARGET_SIZE]
     print(json.dumps({"ros": {
         "overhead_p95_ms": round(max(at_target), 1) if at_target else None, "target_ms": TARGET_MS,
-        "dropped_uncounted": sum(r.uncounted for r in rows), "rounds": options.rounds, "load": round(os.getloadavg()[0], 1),
+        "dropped_uncounted": sum(r.uncounted for r in rows), "rounds": options.rounds,
+        "load": round(os.getloadavg()[0], 1),
         "overhead_p95_ms_by_size_and_rate": {f"{w}x{h}@{rate:g}": round(value, 1)
                                              for ((w, h), rate), value in p95.items()},
         "sent": sum(r.sent for r in rows), "answered": sum(len(r.latency_ms) for r in rows),

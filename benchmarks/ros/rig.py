@@ -23,18 +23,16 @@ import rclpy
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import TransformStamped
-from lifecycle_msgs.msg import State, Transition
-from lifecycle_msgs.srv import ChangeState, GetState
+from lifecycle_msgs.msg import State
 from ptad_msgs.msg import InspectionResult
-from rcl_interfaces.srv import SetParameters
 from rclpy.context import Context
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
+from benchmarks.ros.operator import NotAnsweredError, Operator
 from benchmarks.ros.scene import Scene, Shot, write_settings
 from ptad_core.evaluation.messages import stamp_ns
 from ptad_core.synthesis.recording import CAMERA_FRAME, CELL_FRAME, PART_FRAME, PERIOD_NS, START_NS
@@ -52,15 +50,11 @@ NODE = "inspection"
 COUNTS = ("frames done", "frames dropped", "frames lost", "frames waiting")
 
 
-class NotAnsweredError(Exception):
-    """The cell did not say what it should have said."""
-
-
 Edit = Callable[[Any], None]
 """Changes a message before it is sent."""
 
 
-class Rig(Node):
+class Rig(Operator):
     """Sends images with all that belongs to them, and checks what the cell says. Use it inside ``running_rig``.
 
     Attributes:
@@ -74,7 +68,7 @@ class Rig(Node):
     """
 
     def __init__(self, scene: Scene, out: Path, context: Context, robot: Node) -> None:
-        super().__init__("rig", context=context)
+        super().__init__("rig", NODE, context)
         self.scene, self.out = scene, out
         self.image = self.create_publisher(Image, "image_raw", RELIABLE)
         # The robot is a DDS participant of its own. Fast DDS keeps what a participant sends in 512 KiB of shared
@@ -84,9 +78,6 @@ class Rig(Node):
         self.tf_static = robot.create_publisher(TFMessage, "/tf_static", LATCHED)
         self.create_subscription(InspectionResult, "result", self._hear_result, 100)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._hear_diagnostics, 100)
-        self._change_state = self.create_client(ChangeState, f"{NODE}/change_state")
-        self._get_state = self.create_client(GetState, f"{NODE}/get_state")
-        self._set_parameters = self.create_client(SetParameters, f"{NODE}/set_parameters")
         self._news = threading.Condition()
         self._may_pass: set[int] = set()
         self._passed: list[int] = []
@@ -325,21 +316,6 @@ class Rig(Node):
 
     # --- the operator ---------------------------------------------------------------------------------------------
 
-    def set(self, name: str, value: Any) -> tuple[bool, str]:
-        """Set a parameter of the cell; return whether it was taken, and the reason given."""
-        response = self._call(self._set_parameters, SetParameters.Request(
-            parameters=[Parameter(name, value=value).to_parameter_msg()]))
-        return bool(response.results[0].successful), str(response.results[0].reason)
-
-    def change(self, transition: str) -> bool:
-        """Take the cell through a lifecycle transition, by the name of its constant; tell whether it succeeded."""
-        number = getattr(Transition, f"TRANSITION_{transition.upper()}")
-        return bool(self._call(self._change_state, ChangeState.Request(transition=Transition(id=number))).success)
-
-    def state(self) -> State:
-        """Return the cell's lifecycle state."""
-        return self._call(self._get_state, GetState.Request()).current_state
-
     def reload(self, **part: str) -> bool:
         """Change the part of the running cell by its lifecycle; tell whether the new one was taken."""
         if self.state().id == State.PRIMARY_STATE_ACTIVE:
@@ -354,13 +330,6 @@ class Rig(Node):
         if taken:
             self.heard_again()
         return taken
-
-    def _call(self, client: Any, request: Any) -> Any:
-        if not client.wait_for_service(10.0):
-            raise NotAnsweredError(f"the cell's service {client.srv_name} is not there")
-        future = client.call_async(request)
-        self.wait(future.done, 60.0, f"an answer of {client.srv_name}")
-        return future.result()
 
     # --- behind it ------------------------------------------------------------------------------------------------
 
