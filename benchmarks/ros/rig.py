@@ -368,6 +368,7 @@ def running_rig(scene: Scene, out: Path) -> Iterator[Rig]:
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 101))
     out.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # and the cell with it
     context, robots_context = Context(), Context()
     rclpy.init(context=context)
     rclpy.init(context=robots_context)
