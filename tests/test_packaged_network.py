@@ -1,0 +1,59 @@
+"""The weights in the box: there, small enough, usable, and with their card."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from ptad_core.detection.loading import PACKAGED
+
+torch = pytest.importorskip("torch")
+
+from safetensors import safe_open  # noqa: E402  only where torch is
+
+from ptad_core.detection import load_judge  # noqa: E402
+from ptad_core.detection.network.inputs import CHANNELS, SIZE_PX  # noqa: E402
+from ptad_core.detection.network.judge import Judge  # noqa: E402
+
+MOST_BYTES = 40_000_000
+
+
+def test_weights_come_along_with_card_recipe_log_and_fusion() -> None:
+    assert PACKAGED.stat().st_size < MOST_BYTES
+    folder = PACKAGED.parent
+    assert {"README.md", "curves.csv", "recipe.json", PACKAGED.with_suffix(".json").name} <= {
+        p.name for p in folder.iterdir()}
+    recipe = json.loads((folder / "recipe.json").read_text())
+    with safe_open(PACKAGED, framework="pt") as file:
+        about = file.metadata()
+        assert {file.get_tensor(name).dtype for name in file.keys()} <= {torch.float16, torch.int64}  # noqa: SIM118
+    assert (about["form"], int(about["width"])) == (recipe["form"]["name"], recipe["form"]["width"])
+
+
+def test_weights_are_loaded_by_default_and_answer() -> None:
+    judge = load_judge("auto")
+    assert isinstance(judge, Judge)
+    assert "validation" in judge.fusion.fitted_on
+    assert judge.fusion.network > 0, "a picture that the network doubts is more likely defective"
+    rng = np.random.default_rng(0)
+    opinion = judge(rng.integers(0, 256, (CHANNELS, SIZE_PX, SIZE_PX)).astype(np.uint8))
+    assert np.isfinite(opinion.logit) and opinion.missing.shape == (SIZE_PX // 4, SIZE_PX // 4)
+    assert opinion.surplus.min() >= 0 and opinion.surplus.max() <= 1
+
+
+def test_the_network_sees_a_missing_leg() -> None:
+    """On a picture of a training family: a chair against its own CAD, and against one with a leg less, and more."""
+    from ptad_core.synthesis.defects import DefectKind
+    from ptad_core.synthesis.families import FAMILIES
+    from ptad_core.training.pairs import GOOD, scene_pairs
+
+    judge = load_judge("auto")
+    assert judge is not None
+    good, bad = [], []
+    for seed in range(6):
+        rng = np.random.default_rng([9, seed])
+        for pair in scene_pairs(FAMILIES["chair"](rng), DefectKind.MISSING, rng):
+            (good if pair.kind == GOOD else bad).append(judge(pair.pair).logit)
+    assert np.mean([b > g for b in bad for g in good]) > 0.7
