@@ -49,5 +49,5 @@ class Operator(Node):
         if not client.wait_for_service(10.0):
             raise NotAnsweredError(f"the cell's service {client.srv_name} is not there")
         future = client.call_async(request)
-        self.wait(future.done, 60.0, f"an answer of {client.srv_name}")
+        self.wait(future.done, 240.0, f"an answer of {client.srv_name}")
         return future.result()
