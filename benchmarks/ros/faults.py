@@ -90,7 +90,7 @@ def page(outcomes: list[Outcome]) -> str:
     """Return the same for the documentation: what happens, and what the cell says."""
     lines = ["| what happens | what the cell says |", "|---|---|"]
     for o in outcomes:
-        said = "; ".join(dict.fromkeys(s.replace("\\", "").replace("|", " or ").replace(".*", " ... ")
+        said = "; ".join(dict.fromkeys(s.replace("\\", "").replace("|", " or ").replace(" .*", " ... ").replace(".*", " ... ")
                                        for s in o.said))
         lines.append(f"| {o.fault.family}: {o.fault.name} | {said} |")
     return "\n".join(lines)
