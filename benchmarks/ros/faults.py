@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import re
 import sys
 import time
 from collections import Counter
@@ -90,10 +91,14 @@ def page(outcomes: list[Outcome]) -> str:
     """Return the same for the documentation: what happens, and what the cell says."""
     lines = ["| what happens | what the cell says |", "|---|---|"]
     for o in outcomes:
-        said = "; ".join(dict.fromkeys(s.replace("\\", "").replace("|", " or ").replace(" .*", " ... ").replace(".*", " ... ")
-                                       for s in o.said))
+        said = "; ".join(dict.fromkeys(map(_plain, o.said)))
         lines.append(f"| {o.fault.family}: {o.fault.name} | {said} |")
     return "\n".join(lines)
+
+
+def _plain(words: str) -> str:
+    """Return what was looked for, a regular expression, as a person would write it."""
+    return re.sub(r" ?\.\*", " ... ", words.replace("\\", "").replace("|", " or "))
 
 
 def write_page(path: Path, text: str) -> None:
