@@ -48,6 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     inspector = Inspector.from_config(config)
     results = []
     for frame in _frames(arguments, config):
+        if not frame.stamp_ns:  # a file, and no frame of a recording: judged as `ptad inspect` does, for itself
+            inspector.reset()
         result = inspect_frame(inspector, inspector.reference, frame)
         results.append(result)
         if not arguments.quiet:
