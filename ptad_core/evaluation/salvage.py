@@ -150,7 +150,7 @@ def _string(content: bytes, at: int) -> tuple[str, int]:
     """Return a length-prefixed string, and where it ends."""
     (length,) = struct.unpack_from("<I", content, at)
     end = at + 4 + length
-    return content[at + 4:end].decode(), end
+    return content[at + 4:end].decode(errors="replace"), end
 
 
 def _salvage_sqlite(path: Path, state_damage: Callable[[str], None]) -> Iterator[RawMessage]:
