@@ -40,3 +40,10 @@ def test_what_fails_is_noticed() -> None:
 def test_every_family_has_its_share() -> None:
     shares = share(10_000)
     assert min(shares.values()) >= 100 and sum(shares.values()) >= 10_000
+
+
+def test_a_damaged_name_in_a_bag_is_no_crash() -> None:
+    """What `make fuzz` found: bytes of a schema's name that are no UTF-8."""
+    from ptad_core.evaluation.salvage import _string
+
+    assert _string(b"\x04\x00\x00\x00ab\xffc", 0) == ("ab\ufffdc", 8)
