@@ -144,6 +144,10 @@ def train(data: Path, validation: Path, out: Path, recipe: Recipe, say: Callable
     while run.epoch < recipe.epochs and not (recipe.minutes and run.seconds >= 60 * recipe.minutes):
         loss, seen = _epoch(run, network, _open(data, recipe), rank, world)
         run.epoch += 1
+        if world > 1:  # all processes go by one clock, or one of them ends before the others
+            seconds = torch.tensor(run.seconds, device=device)
+            torch.distributed.all_reduce(seconds, torch.distributed.ReduceOp.MAX)
+            run.seconds = float(seconds)
         if rank == 0:
             figures = validate(run.mean, recipe.form, _open(validation, recipe, 1.0), device)
             row = {"epoch": run.epoch, "minutes": round(run.seconds / 60, 2), "pairs": seen, "loss": round(loss, 5),
@@ -168,7 +172,7 @@ def _epoch(run: _Run, network: nn.Module, pairs: PairSet, rank: int, world: int)
     """Return the mean loss and how many pairs there are."""
     recipe = run.recipe
     rng = np.random.default_rng([recipe.seed, run.epoch])
-    many = recipe.pairs_per_epoch or len(pairs)
+    many = (recipe.pairs_per_epoch or len(pairs)) // world * world  # all processes take equally many steps
     order = np.concatenate([rng.permutation(len(pairs)) for _ in range(-(-many // len(pairs)))])[:many][rank::world]
     batches = _Batches(pairs, order, recipe, run.epoch * world + rank, _progress(run) < SMALL_UNTIL)
     loader = DataLoader(batches, batch_size=None, shuffle=False, num_workers=recipe.workers,
@@ -192,7 +196,9 @@ def _epoch(run: _Run, network: nn.Module, pairs: PairSet, rank: int, world: int)
         run.step += 1
         run.keep_mean()
         total += float(loss.detach())
-        run.seconds = before + time.monotonic() - start
+        if world == 1:  # several processes must agree on the learning rate: they look at the clock between epochs
+            run.seconds = before + time.monotonic() - start
+    run.seconds = before + time.monotonic() - start
     return total / max(len(batches), 1), len(pairs)
 
 
