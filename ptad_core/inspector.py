@@ -25,7 +25,6 @@ from ptad_core.types import (
     ColorImage,
     Detection,
     InspectionResult,
-    MaskImage,
     PoseSeed,
     Reason,
     RegionKind,
@@ -40,11 +39,8 @@ TRACK_SIGMA_DEG = 8.0
 TRACK_SIGMA_M_PER_DIAMETER = 0.1
 """How far a part may move from one frame to the next and still be tracked."""
 
-LOOKS = 3
-"""How often a mask that was cut out around a guess is cut out anew around the pose that it led to."""
-LOOK_SIGMA_DEG = 1.0
-LOOK_SIGMA_M_PER_DIAMETER = 0.02
-SAME_MASK_IOU = 0.995
+LOOKS = ((3.0, 0.06), (2.0, 0.04), (1.0, 0.02))
+"""How far off, in degrees and diameters, the pose is taken to be around which a mask is cut out anew."""
 
 REASON_OF_KIND = {RegionKind.MISSING: Reason.MATERIAL_MISSING, RegionKind.SURPLUS: Reason.MATERIAL_SURPLUS,
                   RegionKind.DISPLACED: Reason.DISPLACED}
@@ -88,7 +84,7 @@ class Inspector:
         with clock.stage("segment"):
             segmentation = self.segment(image, camera, seed)
         alignment, rendering, detection = None, None, None
-        if segmentation.reasons:
+        if segmentation.reasons and not self._looks_again(segmentation):
             self.reset()
         else:
             with clock.stage("align"):
@@ -98,7 +94,7 @@ class Inspector:
                 with clock.stage("render"):
                     view = self._look(camera, alignment.pose, segmentation)
                     rendering = view.in_image() if view is not None else None
-                if alignment.trusted:
+                if alignment.trusted and not segmentation.reasons:
                     with clock.stage("detect"):
                         detection = self._detect(image, segmentation, view)
         return replace(self.decide(segmentation, alignment, detection), rendering=rendering, times=clock.times)
@@ -190,25 +186,29 @@ class Inspector:
         """Forget the tracked pose: time jumped, or another scene begins."""
         self._track = None
 
+    def _looks_again(self, segmentation: Segmentation) -> bool:
+        """Whether a mask was cut out around a guess: then it, and what is said against it, is provisional."""
+        return self.config.segmentation.method == "grabcut" and segmentation.box_px is not None
+
     def _look_again(self, image: ColorImage, camera: Camera, seed: PoseSeed | None, segmentation: Segmentation,
                     alignment: Alignment) -> tuple[Segmentation, Alignment]:
-        """Cut the mask out anew around the pose found, where it was cut out around a guess, until it stays the same.
+        """Cut the mask out anew around the pose found, where it was cut out around a guess.
 
         GrabCut is only as good as the outline that it starts from: around a seed that is centimetres off, it cuts
         corners and leaves gaps closed. What TF promised is not forgotten: the pose is held against it each time.
         """
-        for _ in range(LOOKS - 1 if self.config.segmentation.method == "grabcut" else 0):
-            if alignment.pose is None or segmentation.reasons:
+        source = alignment.pose.seed_source if alignment.pose is not None else SeedSource.BLIND
+        for angle_deg, diameters in LOOKS if self._looks_again(segmentation) else ():
+            if alignment.pose is None:
                 break
-            guess = PoseSeed(alignment.pose.T_camera_part, SeedSource.TRACK, LOOK_SIGMA_DEG,
-                             LOOK_SIGMA_M_PER_DIAMETER * self.reference.diameter_m)
-            again = segment_around(image, camera, self.reference, self.config.segmentation, guess)
-            if again.reasons:
+            guess = PoseSeed(alignment.pose.T_camera_part, SeedSource.TRACK, angle_deg,
+                             diameters * self.reference.diameter_m)
+            segmentation = segment_around(image, camera, self.reference, self.config.segmentation, guess)
+            if segmentation.box_px is None:
                 break
-            same = mask_iou(again.mask, segmentation.mask) > SAME_MASK_IOU
-            segmentation, alignment = again, self._align(image, camera, again, (guess, *self._seeds(seed)))
-            if same:
-                break
+            alignment = self._align(image, camera, segmentation, (guess, *self._seeds(seed)))
+            if alignment.pose is not None and alignment.pose.seed_source == guess.source:
+                alignment = replace(alignment, pose=replace(alignment.pose, seed_source=source))
         return segmentation, alignment
 
     def _look(self, camera: Camera, pose: AlignedPose, segmentation: Segmentation | None) -> View | None:
@@ -228,12 +228,6 @@ class Inspector:
         if seed is not None and not is_rigid(seed.T_camera_part, tolerance=1e-4):
             raise ImageError(f"expected the seed to be a rigid (4, 4) transform, got {seed.T_camera_part.tolist()}")
         return tuple(s for s in (seed, self._track) if s is not None)
-
-
-def mask_iou(a: MaskImage, b: MaskImage) -> float:
-    """Intersection over union of two (H, W) masks; 1 where both are empty."""
-    union = int((a | b).sum())
-    return int((a & b).sum()) / union if union else 1.0
 
 
 def cannot_inspect(reason: Reason, message: str, part_id: str, reference_hash: str) -> InspectionResult:

@@ -20,7 +20,7 @@ from ptad_core.config import (
     SegmentationConfig,
 )
 from ptad_core.errors import CameraError, ConfigError, ImageError
-from ptad_core.frames import make_transform, rotation_exp
+from ptad_core.frames import make_transform, rotation_angle_deg, rotation_exp
 from ptad_core.inspector import Inspector, cannot_inspect
 from ptad_core.reference import Reference, reference_from_mesh
 from ptad_core.types import (
@@ -217,6 +217,19 @@ def test_tf_comes_before_the_track(inspector: Inspector) -> None:
     pose = inspector.inspect(image, CAMERA, tf).pose
     assert pose is not None and pose.seed_source == SeedSource.TF
     assert pose.seed_offset_deg == pytest.approx(np.degrees(0.05), abs=0.6)
+
+
+def test_a_mask_cut_out_around_a_seed_is_cut_out_anew(reference: Reference) -> None:
+    """The seed is far off; what GrabCut leaves of that is gone when the mask was looked at again."""
+    T = seen_from(bracket(), SIDE, 0.45)
+    inspector = Inspector(reference, InspectorConfig(segmentation=SegmentationConfig(method="grabcut")))
+    turned = make_transform(rotation_exp(np.array([0.0, 0.06, 0.08])) @ T[:3, :3], T[:3, 3] + [0.008, -0.006, 0.02])
+    result = inspector.inspect(shot(T), CAMERA, PoseSeed(turned, SeedSource.TF))
+    assert result.verdict is Verdict.PASS and result.segmentation is not None and result.pose is not None
+    assert result.segmentation.method == "local_colour"
+    assert result.pose.seed_source == SeedSource.TF
+    assert rotation_angle_deg(result.pose.T_camera_part[:3, :3], T[:3, :3]) < 0.6
+    assert result.pose.seed_offset_deg == pytest.approx(np.degrees(0.1), abs=0.6)
 
 
 def test_two_runs_of_a_sequence_are_equal(reference: Reference) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ from ptad_core.config import ReferenceConfig, SegmentationConfig
 from ptad_core.errors import ConfigError, ImageError
 from ptad_core.frames import make_transform, rotation_exp
 from ptad_core.reference import Reference, reference_from_mesh
-from ptad_core.segmentation import Background, segment
+from ptad_core.segmentation import Background, segment, segment_around
 from ptad_core.segmentation.mask import border_contact, box_of, finish, outline_contrast, to_lab
 from ptad_core.types import Box, ColorImage, FloatArray, MaskImage, PoseSeed, Reason, SeedSource, Segmentation
 
@@ -228,3 +229,31 @@ def test_grabcut_needs_a_seed_in_view(image: ColorImage, reference: Reference) -
 def test_grabcut_follows_a_seed_that_is_off(reference: Reference, image: ColorImage, truth: MaskImage) -> None:
     for angle_deg, shift_m in ((6.0, (0.008, 0.0, 0.0)), (-5.0, (0.0, -0.008, 0.02))):
         assert iou(run(image, reference, "grabcut", off_by(T, angle_deg, shift_m)).mask, truth) > 0.95
+
+
+def around(image: ColorImage, reference: Reference, angle_deg: float = 1.5) -> Segmentation:
+    guess = replace(off_by(T, angle_deg, (0.0015, -0.001, 0.003)), sigma_rotation_deg=1.0, sigma_translation_m=0.002)
+    return segment_around(image, SMALL, reference, SegmentationConfig(method="grabcut"), guess)
+
+
+def test_around_a_pose_that_is_nearly_right_the_mask_is_the_parts(
+        image: ColorImage, truth: MaskImage, reference: Reference) -> None:
+    found = around(image, reference)
+    assert found.reasons == () and found.method == "local_colour"
+    assert iou(found.mask, truth) > 0.97
+
+
+def test_a_hole_in_the_part_is_seen_although_no_hole_is_expected(
+        image: ColorImage, truth: MaskImage, reference: Reference) -> None:
+    y, x = (int(v) for v in np.unravel_index(cv2.distanceTransform(
+        truth.astype(np.uint8), cv2.DIST_L2, 5).argmax(), truth.shape))
+    hole, middle = (cv2.circle(np.zeros(truth.shape, np.uint8), (x, y), r, 1, -1) > 0 for r in (7, 5))
+    assert truth[hole].all()
+    pierced = np.where(hole[..., None], empty_scene(), image)
+    assert around(image, reference).mask[hole].all()
+    assert not around(pierced, reference).mask[middle].any()
+
+
+def test_a_mask_that_only_repeats_what_was_expected_is_not_used(reference: Reference) -> None:
+    found = around(empty_scene(3), reference)
+    assert found.reasons and set(found.reasons) <= {Reason.NO_OBJECT, Reason.MASK_UNRELIABLE}

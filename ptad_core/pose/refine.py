@@ -22,6 +22,8 @@ from ptad_core.types import FloatArray, FloatImage
 
 START_REACH_PX = 6.0
 FINAL_REACH_PX = 3.0
+REACH_IN_MEDIANS = 4.0
+WIDEST_REACH_PX = 6.0
 INITIAL_DAMPING = 1e-3
 STEP_TOLERANCE_PX = 0.1
 """A last step this small (rms over the outline) leaves an error far below the noise of any real mask."""
@@ -95,7 +97,7 @@ def refine_mask(query: Query, reference: Reference, T_camera_part: FloatArray, m
             return None
         if moved_since_px + moved_px > BAND_PX / 3:
             band, moved_since_px = None, 0.0
-        reach = max(FINAL_REACH_PX, 0.7 * reach)
+        reach = max(_final_reach(now), 0.7 * reach)
         after = _linearise(query, reference, next_R, next_centre, reach, band)
         if after is None:
             return None
@@ -130,6 +132,13 @@ def _linearise(query: Query, reference: Reference, R: FloatArray, centre: FloatA
     if w.sum() < MIN_POINTS / 2:
         return None
     return _Linearised(mask, outline, J, np.where(np.isfinite(e), e, 0.0), w, distance)
+
+
+def _final_reach(now: _Linearised) -> float:
+    """How far outline points may lie apart and still count: a rough outline needs more room than a smooth one."""
+    near = now.distance[np.isfinite(now.distance)]
+    typical = float(np.median(near)) if len(near) else 0.0
+    return min(max(REACH_IN_MEDIANS * typical, FINAL_REACH_PX), WIDEST_REACH_PX)
 
 
 def _outline_cost(now: _Linearised, query: Query) -> float:

@@ -86,5 +86,6 @@ def _log_odds(codes: NDArray[np.uint8], inside: MaskImage, outside: MaskImage, r
         for k in range(count):
             here = codes == k
             frequency[here] = ((near(weight * here) + FAR_COUNT * np.float32(whole[k])) / total)[here]
-        sides.append(frequency)
+        # A hole is most of what lies close to it: inside, a colour is no more frequent than in the object as a whole.
+        sides.append(np.minimum(frequency, whole.astype(np.float32)[codes]) if side is inside else frequency)
     return np.asarray(np.clip(np.log(sides[0] / sides[1]), -MAX_LLR, MAX_LLR), dtype=np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -17,6 +17,8 @@ from ptad_core.segmentation import foreground
 from ptad_core.segmentation.local_colour import by_local_colour
 from ptad_core.segmentation.mask import finish, to_lab
 from ptad_core.types import ColorImage, FloatImage, MaskImage, PoseSeed, Reason, Segmentation
+
+MIN_CARRIED = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,13 @@ def segment(image_bgr: ColorImage, camera: Camera, reference: Reference, config:
 
 def segment_around(image_bgr: ColorImage, camera: Camera, reference: Reference, config: SegmentationConfig,
                    seed: PoseSeed) -> Segmentation:
-    """Find the object's mask in a rectified (H, W, 3) image around a pose that is nearly right."""
+    """Find the object's mask in a rectified (H, W, 3) image around a pose that is nearly right.
+
+    Where the picture says nothing, such a mask follows the pose that it was cut out around, and would confirm it; so
+    more of its outline must be carried by the image than of a mask that was found without one.
+    """
     lab = to_lab(image_bgr)
+    config = replace(config, min_confidence=max(config.min_confidence, MIN_CARRIED))
     return finish(by_local_colour(lab, *_expected(camera, reference, seed)), lab, "local_colour", config)
 
 
