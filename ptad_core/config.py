@@ -77,7 +77,8 @@ class SegmentationConfig:
     """How the object's mask is found."""
 
     method: str = setting("auto", "auto: colour difference to the image's border; threshold: HSV range; background: "
-                          "difference to a background picture; grabcut: from the projected part (needs a seed)",
+                          "difference to a background picture; grabcut: from the projected part (needs a seed), "
+                          "then anew by the colours close to the outline of the pose found",
                           choices=("auto", "threshold", "background", "grabcut"))
     hsv_low: tuple[int, int, int] = setting((0, 80, 40), "threshold: lowest hue (0-179), saturation, value (0-255); a "
                                             "hue above that of hsv_high wraps around red", minimum=0, maximum=255)
@@ -98,8 +99,8 @@ class SegmentationConfig:
 class PoseConfig:
     """Search, refinement, and when a pose is trusted."""
 
-    preset: str = setting("sphere", "candidate views where no seed is at hand: sphere covers all directions, ring20 is "
-                          "the paper's ring", choices=("sphere", "ring20"))
+    preset: str = setting("sphere", "candidate views where no seed is at hand: sphere covers all directions and rolls, "
+                          "ring20 is the paper's ring: the camera upright, 20 degrees above the part's middle", choices=("sphere", "ring20"))
     work_size_px: int = setting(256, "side of the square crop that the mask is refined in", minimum=96, maximum=1024)
     hypotheses: int = setting(24, "candidates that enter the contour fit", minimum=1, maximum=200)
     finalists: int = setting(4, "hypotheses that enter the mask refinement", minimum=1, maximum=20)
