@@ -100,7 +100,8 @@ class PoseConfig:
     """Search, refinement, and when a pose is trusted."""
 
     preset: str = setting("sphere", "candidate views where no seed is at hand: sphere covers all directions and rolls, "
-                          "ring20 is the paper's ring: the camera upright, 20 degrees above the part's middle", choices=("sphere", "ring20"))
+                          "ring20 is the paper's ring: the camera upright, 20 degrees above the part's middle",
+                          choices=("sphere", "ring20"))
     work_size_px: int = setting(256, "side of the square crop that the mask is refined in", minimum=96, maximum=1024)
     hypotheses: int = setting(24, "candidates that enter the contour fit", minimum=1, maximum=200)
     finalists: int = setting(4, "hypotheses that enter the mask refinement", minimum=1, maximum=20)
