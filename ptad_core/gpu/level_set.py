@@ -1,0 +1,119 @@
+"""Normal equations of the 0.5 level, in torch: what ``pose.refine`` sets up for one pose, for many.
+
+Where a rendered mask crosses 0.5 between two pixels lies a point of its outline. It is paired with the nearest point of
+the query's outline whose normal agrees, and its motion by a pose step follows from the flow sums.
+
+The points' normals are the flow's directions here; on the CPU they are those of a blurred mask. They only say which
+points of the query may be paired.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ptad_core.gpu.splat_sums import mask_and_flow
+from ptad_core.outline import MIN_NORMAL_AGREEMENT, Outline
+
+H_SIZE, G_SIZE = 21, 6
+WEIGHT, ERROR2, COUNT, LOSS, LOSS_NEXT, LOSS_FINAL, COST = range(H_SIZE + G_SIZE, H_SIZE + G_SIZE + 7)
+STATS = COST + 1
+"""Columns of the statistics: JᵀWJ (upper triangle, row by row), JᵀWe, Σw, Σwe², number of points, Tukey's loss at this
+step's reach, at the next step's and at the final one, and Σ of the distance up to the final reach."""
+UPPER = [(i, j) for i in range(6) for j in range(i, 6)]
+MIN_SLOPE = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceQuery:
+    """A query's outline on a device.
+
+    Attributes:
+        outline: (m, 4) x, y and unit normal, in raster order.
+        row_start: (H + 1,) int32, the first point of each row and those after it.
+        seen: (H, W) uint8, which pixels were seen.
+    """
+
+    outline: torch.Tensor
+    row_start: torch.Tensor
+    seen: torch.Tensor
+
+    @classmethod
+    def upload(cls, outline: Outline, seen: NDArray[np.bool_], device: torch.device,
+               dtype: torch.dtype = torch.float32) -> DeviceQuery:
+        """Copy to a device; the outline must be in raster order, as ``find_outline`` returns it."""
+        table = np.concatenate([outline.points, outline.normals], axis=1)
+        rows = np.maximum.accumulate(np.floor(outline.points[:, 1])) if len(outline) else np.empty(0)
+        start = np.searchsorted(rows, np.arange(seen.shape[0] + 1)).astype(np.int32)
+        return cls(torch.from_numpy(table).to(device, dtype), torch.from_numpy(start).to(device),
+                   torch.from_numpy(seen.astype(np.uint8)).to(device))
+
+
+def level_set_sums(sums: torch.Tensor, query: DeviceQuery, camera: torch.Tensor, pivots: torch.Tensor,
+                   reaches: tuple[float, float, float]) -> torch.Tensor:
+    """Return the (B, STATS) statistics of rendered outlines against the query's.
+
+    Args:
+        sums: (B, 5, H, W) of ``splat_sums``.
+        query: the outline to reach.
+        camera: (4,) fx, fy, cx, cy.
+        pivots: (B, 3) what twists turn about, camera frame.
+        reaches: at this step, at the next and at the last, pixels; the first limits pairs and weighs them.
+    """
+    mask, flow = mask_and_flow(sums)
+    height, width = mask.shape[1:]
+    out = torch.zeros((len(mask), STATS), dtype=sums.dtype, device=sums.device)
+    for down, across in ((0, 1), (1, 0)):
+        near = (slice(None), slice(0, height - down), slice(0, width - across))
+        far = (slice(None), slice(down, height), slice(across, width))
+        b, row, col = torch.nonzero((mask[near] >= 0.5) != (mask[far] >= 0.5), as_tuple=True)
+        m, m2 = mask[b, row, col], mask[b, row + down, col + across]
+        share = (0.5 - m) / (m2 - m)
+        at = torch.lerp(flow[b, :, row, col], flow[b, :, row + down, col + across], share[:, None])
+        x, y = col + across * share, row + down * share
+        slope = torch.hypot(at[:, 0], at[:, 1])
+        kept = (slope > MIN_SLOPE) & (query.seen[torch.round(y).long(), torch.round(x).long()] > 0)
+        b, x, y, at, slope = b[kept], x[kept], y[kept], at[kept], slope[kept]
+        e, distance = _nearest(x, y, at[:, :2] / slope[:, None], query.outline, reaches[0])
+        J = _columns(at, slope, x, y, camera, pivots[b])
+        inside = (distance / reaches[0]).clamp(max=1)
+        w = (1 - inside**2) ** 2
+        H = torch.stack([w * J[i] * J[j] for i, j in UPPER])
+        g = torch.stack([w * J[i] * e for i in range(6)])
+        losses = torch.stack([1 - (1 - (distance / r).clamp(max=1) ** 2) ** 3 for r in reaches])
+        rest = torch.stack([w, w * e * e, torch.ones_like(w)])
+        values = torch.cat([H, g, rest, losses, distance.clamp(max=reaches[2])[None]])
+        out += (b == torch.arange(len(mask), device=b.device)[:, None]).to(out.dtype) @ values.T.to(out.dtype)
+    return out
+
+
+def _nearest(x: torch.Tensor, y: torch.Tensor, normal: torch.Tensor, outline: torch.Tensor, limit: float,
+             ) -> tuple[torch.Tensor, torch.Tensor]:
+    """(n,) signed distance along the query's normal (0 where nothing is near), and plain distance (else inf)."""
+    if not len(outline) or not len(x):
+        return torch.zeros_like(x), torch.full_like(x, torch.inf)
+    dx, dy = outline[:, 0] - x[:, None], outline[:, 1] - y[:, None]
+    d2 = dx * dx + dy * dy
+    agree = normal @ outline[:, 2:].T > MIN_NORMAL_AGREEMENT
+    d2 = torch.where(agree & (d2 < limit * limit), d2, torch.inf)
+    best, k = d2.min(dim=1)
+    found = torch.isfinite(best)
+    along = (torch.gather(dx, 1, k[:, None])[:, 0] * outline[k, 2] + torch.gather(dy, 1, k[:, None])[:, 0]
+             * outline[k, 3])
+    return torch.where(found, along, 0), best.sqrt()
+
+
+def _columns(at: torch.Tensor, slope: torch.Tensor, x_px: torch.Tensor, y_px: torch.Tensor, camera: torch.Tensor,
+             pivot: torch.Tensor) -> list[torch.Tensor]:
+    """Six (n,) columns: motion along the outline's normal by a twist (v, w) about the pivot, px per m and rad."""
+    fx, fy, cx, cy = camera
+    x, y = (x_px - cx) / fx, (y_px - cy) / fy
+    wu, wv, wuz, wvz = (at[:, k] * f / slope for k, f in enumerate((fx, fy, fx, fy)))
+    v = [wuz, wvz, -(x * wuz + y * wvz)]
+    w = [-(x * y) * wu - (1 + y * y) * wv, (1 + x * x) * wu + (x * y) * wv, x * wv - y * wu]
+    px, py, pz = pivot.unbind(1)
+    # From a twist about the camera's centre to one about the pivot: J_w + J_v [pivot]ₓ.
+    return [*v, w[0] + v[1] * pz - v[2] * py, w[1] - v[0] * pz + v[2] * px, w[2] + v[0] * py - v[1] * px]
