@@ -21,7 +21,7 @@ def generate_launch_description() -> LaunchDescription:
                               description="take the time from /clock"),
         DeclareLaunchArgument("rviz", default_value="false", choices=["true", "false"],
                               description="show camera, overlay and aligned part"),
-        DeclareLaunchArgument("device", default_value="auto", choices=["auto", "cpu"],
+        DeclareLaunchArgument("device", default_value="auto", choices=["auto", "cpu", "cuda"],
                               description="where the heavy stages run"),
         DeclareLaunchArgument("autostart", default_value="true", choices=["true", "false"],
                               description="configure and activate at once; false leaves it to a lifecycle manager"),

@@ -49,3 +49,7 @@ class DependencyError(PtadError):
 
 class DatasetError(PtadError):
     """A data set's folder lacks a file, or a file holds what the layout does not allow."""
+
+
+class DeviceError(PtadError):
+    """The device that was asked for is not there, or does not compute what it should."""

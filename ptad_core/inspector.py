@@ -15,6 +15,7 @@ from ptad_core.config import InspectorConfig
 from ptad_core.detection import THRESHOLD, detect, load_judge
 from ptad_core.errors import CalibrationError, ImageError
 from ptad_core.frames import is_rigid
+from ptad_core.gpu.device import choose_device
 from ptad_core.pose import align
 from ptad_core.reference import Reference, build_reference
 from ptad_core.rendering.view import View, look
@@ -47,22 +48,26 @@ REASON_OF_KIND = {RegionKind.MISSING: Reason.MATERIAL_MISSING, RegionKind.SURPLU
 
 
 class Inspector:
-    """Inspects images of one part. Keeps the last trusted pose, so that a sequence is tracked."""
+    """Inspects images of one part. Keeps the last trusted pose, so that a sequence is tracked.
 
-    def __init__(self, reference: Reference, config: InspectorConfig) -> None:
+    ``device`` is auto, cpu or cuda; ``DeviceError`` where it cannot be had.
+    """
+
+    def __init__(self, reference: Reference, config: InspectorConfig, device: str = "auto") -> None:
         self.reference = reference
         self.config = config
         self._background = (Background.load(config.segmentation.background)
                             if config.segmentation.background else None)
         self._track: PoseSeed | None = None
+        self._device = choose_device(device, reference)
         self._judge = load_judge(config.detection.network)
         self._calibration: Calibration | None = None
         self.use_calibration(stored_calibration(config, reference.hash, self.detector))
 
     @classmethod
-    def from_config(cls, config: InspectorConfig) -> Inspector:
+    def from_config(cls, config: InspectorConfig, device: str = "auto") -> Inspector:
         """Build or load the reference that a configuration names."""
-        return cls(build_reference(config.part, config.reference), config)
+        return cls(build_reference(config.part, config.reference), config, device)
 
     def inspect(self, image_bgr: ColorImage, camera: Camera, seed: PoseSeed | None = None,
                 begins: Callable[[str], None] = lambda _stage: None) -> InspectionResult:
@@ -105,6 +110,11 @@ class Inspector:
         return fingerprint(self.config, "" if self._judge is None else self._judge.digest)
 
     @property
+    def device(self) -> str:
+        """Where poses are refined, and why there."""
+        return self._device.words
+
+    @property
     def calibration(self) -> Calibration | None:
         """What the verdicts are held against; None: the tolerance alone decides."""
         return self._calibration
@@ -142,7 +152,8 @@ class Inspector:
 
     def _align(self, image: ColorImage | None, camera: Camera, segmentation: Segmentation,
                seeds: tuple[PoseSeed, ...]) -> Alignment:
-        found = align(segmentation, camera, self.reference, self.config.pose, seeds, image)
+        found = align(segmentation, camera, self.reference, self.config.pose, seeds, image,
+                      self._device.refine)
         if found.trusted and found.pose is not None and self.config.pose.track:
             self._track = PoseSeed(found.pose.T_camera_part, SeedSource.TRACK, TRACK_SIGMA_DEG,
                                    TRACK_SIGMA_M_PER_DIAMETER * self.reference.diameter_m)

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from ptad_core.config import CellConfig, Limits, default_of, limits_of, setting
+from ptad_core.gpu.device import DEVICES
 
 _HEAD = """\
 # Settings of an inspection cell: every one with its default, its meaning and its range. What is left out of a file
@@ -31,8 +32,9 @@ class NodeConfig(CellConfig):
 
     autostart: bool = setting(True, "configure and activate at start; false leaves that to a lifecycle manager",
                               fixed=True)
-    device: str = setting("auto", "where the heavy stages run; auto takes the best there is", choices=("auto", "cpu"),
-                          mutable=False)
+    device: str = setting("auto", "where poses are refined: auto takes a GPU where there is one that can be used, "
+                          "and says what it chose and why; cuda is an error at start where there is none",
+                          choices=DEVICES, mutable=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
 from ptad_core.camera import Camera
-from ptad_core.config import InspectorConfig, PartConfig, ReferenceConfig
+from ptad_core.config import PartConfig, ReferenceConfig
 from ptad_core.errors import PtadError
 from ptad_core.inspector import Inspector
 from ptad_core.reference import Reference, build_reference
@@ -78,9 +78,9 @@ class StageNode(LifecycleNode):
     """Whether the stage uses a nominal pose from TF."""
 
     def __init__(self, name: str, load: Callable[[PartConfig, ReferenceConfig], Reference] = build_reference,
-                 inspector: Callable[[Reference, InspectorConfig], Inspector] = Inspector, **kwargs: Any) -> None:
+                 inspector: Callable[[Reference, NodeConfig], Inspector] | None = None, **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
-        self._load, self._make_inspector = load, inspector
+        self._load, self._make_inspector = load, inspector or self._inspector_on_device
         self._node_parameters = NodeParameters(self)
         self._inspector: Inspector | None = None
         self._built_from: NodeConfig | None = None
@@ -164,6 +164,11 @@ class StageNode(LifecycleNode):
         """
         require_confined(config)
         return self._make_inspector(self._load(config.part, config.reference), config)
+
+    def _inspector_on_device(self, reference: Reference, config: NodeConfig) -> Inspector:
+        inspector = Inspector(reference, config, config.device)
+        self.get_logger().info(f"device: {inspector.device}")
+        return inspector
 
     def take_over(self, inspector: Inspector, settings: Mapping[str, Any], config: NodeConfig) -> None:
         """Inspect with a part that was loaded meanwhile, from the next image on."""

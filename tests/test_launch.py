@@ -236,7 +236,7 @@ def test_the_table_of_parameters_is_up_to_date_and_complete() -> None:
     assert list(rows) == [s.name for s in settings(NodeConfig)]
     assert all(row.count(" | ") == 5 for row in rows.values()), "a bar within a cell ends the cell"
     assert "| start |" in rows["reference.folder"] and "| any time |" in rows["detection.tolerance_mm"]
-    assert "| unconfigured |" in rows["part.cad"] and "| one of auto, cpu |" in rows["device"]
+    assert "| unconfigured |" in rows["part.cad"] and "| one of auto, cpu, cuda |" in rows["device"]
 
 
 def test_rviz_shows_topics_that_are_published() -> None:

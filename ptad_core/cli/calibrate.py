@@ -10,7 +10,7 @@ from typing import Any
 
 from ptad_core.calibration import calibrate, calibration_path
 from ptad_core.cli.inspect import read_image
-from ptad_core.cli.options import add_config_options, read_camera, resolve_config
+from ptad_core.cli.options import add_config_options, add_device_option, read_camera, resolve_config
 from ptad_core.config import CellConfig
 from ptad_core.errors import CalibrationError
 from ptad_core.evaluation.bag_reader import BagReader, Frame, FrameOptions
@@ -31,6 +31,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("images", metavar="IMAGE|DIR|BAG", type=Path, nargs="+",
                         help="images of good parts, folders of them, or a ROS 2 bag")
     add_config_options(parser)
+    add_device_option(parser)
     parser.add_argument("--camera", metavar="FILE|fx,fy,cx,cy", help="intrinsics of the images; a bag has its own")
     parser.add_argument("--part-frame", metavar="FRAME", help="bag: TF frame of the part's nominal pose")
     parser.add_argument("--rate", type=float, default=0.01, help="promised share of good parts that are rejected "
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Inspect, calibrate, write, print."""
     config = resolve_config(arguments, arguments.part_frame)
     config = replace(config, detection=replace(config.detection, calibration="none"))
-    inspector = Inspector.from_config(config)
+    inspector = Inspector.from_config(config, arguments.device)
     results = []
     for frame in _frames(arguments, config):
         if not frame.stamp_ns:  # a file, and no frame of a recording: judged as `ptad inspect` does, for itself

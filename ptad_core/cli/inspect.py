@@ -13,7 +13,7 @@ import numpy as np
 
 from ptad_core.advice import NEXT_STEP
 from ptad_core.camera import Camera
-from ptad_core.cli.options import add_config_options, read_camera, read_seed, resolve_config
+from ptad_core.cli.options import add_config_options, add_device_option, read_camera, read_seed, resolve_config
 from ptad_core.config import CellConfig, to_dict
 from ptad_core.errors import ImageError
 from ptad_core.evaluation.bag_reader import Frame
@@ -31,6 +31,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser("inspect", help="inspect one image", description="Inspect one image.")
     parser.add_argument("image", metavar="IMAGE", type=Path)
     add_config_options(parser)
+    add_device_option(parser)
     parser.add_argument("--camera", required=True, metavar="FILE|fx,fy,cx,cy",
                         help="intrinsics: numbers in pixels, a JSON file with K and resolution, or a camera_info YAML")
     parser.add_argument("--seed", metavar="NUMBERS", help="where the part is, T_camera_part: x,y,z,qx,qy,qz,qw in "
@@ -48,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     reference = build_reference(config.part, config.reference)
     for warning in reference.warnings:
         print(f"ptad inspect: CAD file: {warning}", file=sys.stderr)
-    result = Inspector(reference, config).inspect(image, camera, seed)
+    result = Inspector(reference, config, arguments.device).inspect(image, camera, seed)
     print(_text(result))
     if arguments.out:
         frame = Frame(0, 0, arguments.image.name, image, camera, seed)

@@ -15,6 +15,7 @@ from ptad_core.camera import Camera
 from ptad_core.config import UNITS_IN_METRES, CellConfig, from_dict, load_yaml, merge
 from ptad_core.errors import CameraError, ConfigError
 from ptad_core.frames import from_quaternion, is_rigid
+from ptad_core.gpu.device import DEVICES
 from ptad_core.types import PoseSeed, SeedSource
 
 
@@ -26,6 +27,12 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     add_node_option(parser)
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="settings",
                         help="one setting, such as detection.tolerance_mm=2.5; may be repeated")
+
+
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says where the heavy stages run."""
+    parser.add_argument("--device", choices=DEVICES, default="auto",
+                        help="where poses are refined: auto takes a GPU where there is one that can be used")
 
 
 def add_node_option(parser: argparse.ArgumentParser) -> None:

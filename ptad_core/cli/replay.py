@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ptad_core.cli.options import add_config_options, resolve_config
+from ptad_core.cli.options import add_config_options, add_device_option, resolve_config
 from ptad_core.evaluation.bag_reader import Frame
 from ptad_core.evaluation.replay import replay
 from ptad_core.evaluation.truth import format_table, read_truth
@@ -21,6 +21,7 @@ def add_parser(commands: Any) -> None:
                                  description="Inspect every image of a ROS 2 bag (MCAP or SQLite); needs no ROS.")
     parser.add_argument("bag", metavar="BAG", type=Path, help="the bag's folder, or a single .mcap or .db3 file")
     add_config_options(parser)
+    add_device_option(parser)
     parser.add_argument("--part-frame", metavar="FRAME",
                         help="TF frame of the part's nominal pose; without it the part is searched")
     parser.add_argument("--image-topic", metavar="TOPIC", default="", help="images; needed where there are several")
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = resolve_config(arguments, arguments.part_frame)
     truth = read_truth(arguments.truth) if arguments.truth else None
     summary = replay(arguments.bag, config, arguments.out, None if arguments.quiet else _print_frame, truth,
-                     arguments.image_topic, arguments.info_topic)
+                     arguments.image_topic, arguments.info_topic, device=arguments.device)
     counts = ", ".join(f"{summary.verdicts.get(verdict, 0)} {verdict_words(verdict)}"
                        for verdict in (Verdict.PASS, Verdict.FAIL, Verdict.CANNOT_INSPECT))
     print(f"{summary.frames} frames: {counts}")

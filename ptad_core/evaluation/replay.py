@@ -68,7 +68,7 @@ def exit_code_of(verdicts: Iterable[Verdict]) -> int:
 
 def replay(bag: Path, config: CellConfig, out: Path, on_frame: OnFrame | None = None,
            truth: Mapping[int, Truth] | None = None, image_topic: str = "", info_topic: str = "",
-           reference: Reference | None = None, title: str = "") -> ReplaySummary:
+           reference: Reference | None = None, title: str = "", device: str = "auto") -> ReplaySummary:
     """Inspect every image of a bag, and write results, evidence and report.
 
     Args:
@@ -81,14 +81,16 @@ def replay(bag: Path, config: CellConfig, out: Path, on_frame: OnFrame | None = 
         info_topic: which intrinsics; '' takes those beside the images.
         reference: the part, where it is not the file named in the configuration.
         title: of the report; names the bag where empty.
+        device: auto, cpu or cuda.
 
     Raises:
         BagError: if the bag cannot be opened or has no image.
         MeshError, UnitError, ConfigError: if the part cannot be made a reference of.
+        DeviceError: if the device cannot be had.
     """
     reader = BagReader(bag, FrameOptions.from_config(config, image_topic, info_topic))
     reference = reference or build_reference(config.part, config.reference)
-    inspector = Inspector(reference, config)
+    inspector = Inspector(reference, config, device)
     evidence = out / "evidence"
     evidence.mkdir(parents=True, exist_ok=True)
     for old in evidence.glob("*.jpg"):

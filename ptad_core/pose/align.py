@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -52,11 +52,15 @@ CLEAR_LEAD = 2.0
 CLOSE_LEAD = 0.5
 """A neighbouring pose of the same view whose outline is this much worse needs none either."""
 
+Refine = Callable[[Query, list[FloatArray], int], list[MaskFit] | None]
+"""Refines poses on another device, in at most so many steps, best first; None where it cannot now."""
+
 _threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="ptad-pose")
 
 
 def align(segmentation: Segmentation, camera: Camera, reference: Reference, config: PoseConfig,
-          seeds: tuple[PoseSeed, ...] = (), image_bgr: ColorImage | None = None) -> Alignment:
+          seeds: tuple[PoseSeed, ...] = (), image_bgr: ColorImage | None = None,
+          refine: Refine | None = None) -> Alignment:
     """Find T_camera_part from the object's mask.
 
     Seeds are tried in their order; the first that leads to a trusted pose wins. Without seeds, or when none holds
@@ -71,6 +75,7 @@ def align(segmentation: Segmentation, camera: Camera, reference: Reference, conf
         seeds: first guesses, most trustworthy first.
         image_bgr: (H, W, 3) rectified; what lies inside the outline decides between poses of like outlines. Without
             it only the outline counts.
+        refine: does the refinement, where that is not the CPU's.
     """
     if segmentation.box_px is None:
         return Alignment(None, (Reason.NO_OBJECT,), "there is no mask to align to")
@@ -80,7 +85,8 @@ def align(segmentation: Segmentation, camera: Camera, reference: Reference, conf
     prior = next((seed for seed in seeds if seed.source == SeedSource.TF), None)
     tried: list[Alignment] = []
     for seed in (*seeds, None) if config.search_when_seed_fails or not seeds else seeds:
-        found = _hold_against(prior, _search(query, reference, config, seed, image_bgr), reference, config)
+        found = _hold_against(prior, _search(query, reference, config, seed, image_bgr, refine), reference,
+                              config)
         if found.trusted:
             return found
         tried.append(found)
@@ -109,7 +115,7 @@ def _hold_against(prior: PoseSeed | None, found: Alignment, reference: Reference
 
 
 def _search(query: Query, reference: Reference, config: PoseConfig, seed: PoseSeed | None,
-            image_bgr: ColorImage | None) -> Alignment:
+            image_bgr: ColorImage | None, refine: Refine | None) -> Alignment:
     """Candidates, each fitted roughly; the best of them finely; then the choice. A seed narrows the candidates."""
     source = seed.source if seed is not None else SeedSource.BLIND
     # Far from the seed nothing is looked for, so there are no rivals to refine.
@@ -124,7 +130,10 @@ def _search(query: Query, reference: Reference, config: PoseConfig, seed: PoseSe
     coarse = _best(_threads.map(lambda c: fit_contour(query, reference, c.T_camera_part, COARSE_REACH_PX), kept))
     last = _finalists(coarse, reference, neighbours, finalists)
     last = [c for c in last if margin(last[0].cost_px, c.cost_px) < COARSE_LEAD]
-    fits = _refine_all(query, reference, [c.T_camera_part for c in last], config.max_iterations)
+    poses = [c.T_camera_part for c in last]
+    fits = refine(query, poses, config.max_iterations) if refine is not None else None
+    if fits is None:
+        fits = _refine_all(query, reference, poses, config.max_iterations)
     if not fits:
         words = f"from no candidate ({source}) does the CAD's outline meet the mask's"
         return Alignment(None, (Reason.POSE_NOT_FOUND,), words)

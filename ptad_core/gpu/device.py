@@ -1,0 +1,72 @@
+"""Where the heavy stages run: ``auto | cpu | cuda``. Importing this imports neither torch nor anything of CUDA."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ptad_core.errors import DeviceError
+from ptad_core.reference.build import Reference
+
+if TYPE_CHECKING:
+    from ptad_core.gpu.refine import DeviceRefiner
+
+DEVICES = ("auto", "cpu", "cuda")
+NEEDED = ("torch", "triton")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What was chosen, and in words why; ``refine`` is None where the CPU does everything."""
+
+    words: str
+    refine: DeviceRefiner | None = None
+
+
+def choose_device(wanted: str, reference: Reference) -> Device:
+    """Choose where poses of a part are refined, and log it.
+
+    Args:
+        wanted: cpu; cuda; or auto, which takes a GPU where there is one that computes what the CPU computes.
+        reference: the part; its Gaussians are uploaded here, once.
+
+    Raises:
+        DeviceError: if cuda was asked for and cannot be used.
+    """
+    if wanted not in DEVICES:
+        raise DeviceError(f"device: expected one of {', '.join(DEVICES)}, got {wanted!r}")
+    if wanted == "cpu":
+        return _chosen(Device("cpu, as asked for"))
+    why_not = _unusable()
+    if not why_not:
+        from ptad_core.gpu.refine import DeviceRefiner
+        try:
+            refiner = DeviceRefiner(reference, "cuda")
+            why_not = refiner.difference_to_cpu()
+        except Exception as error:  # noqa: BLE001 - drivers and compilers fail in ways of their own; it is reported
+            why_not = f"{type(error).__name__}: {error}".split("\n", maxsplit=1)[0]
+        if not why_not:
+            return _chosen(Device(f"cuda, {refiner.name}: it computes what the CPU computes", refiner))
+    if wanted == "cuda":
+        raise DeviceError(f"device: expected an NVIDIA GPU, as cuda was asked for: {why_not}; auto or cpu go without")
+    return _chosen(Device(f"cpu, chosen by auto: {why_not}"))
+
+
+def _chosen(device: Device) -> Device:
+    logger.info("device: %s", device.words)
+    return device
+
+
+def _unusable() -> str:
+    """Say what a CUDA device lacks to be used; '' where nothing."""
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        return f"{' and '.join(missing)} not installed (make gpu)"
+    import torch
+    if not torch.cuda.is_available():
+        return "torch finds no CUDA device" if torch.version.cuda else "this torch is built for the CPU (make gpu)"
+    return ""
