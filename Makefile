@@ -33,8 +33,8 @@ endif
 
 MESSAGES := $(wildcard ptad_msgs/* ptad_msgs/*/* tools/tf2_msgs_standin/* tools/tf2_msgs_standin/msg/*)
 
-.PHONY: help env dev learning gpu demo test lint real bench-pose bench-detect bench-silhouette bench-ros faults soak \
-        fuzz clean
+.PHONY: help env dev learning gpu demo test lint real bench-pose bench-detect bench-silhouette bench-gpu bench-ros faults \
+        soak fuzz clean
 
 help:  ## this list
 	@echo "usage: make TARGET [PYTHON=python3.12]"
@@ -62,6 +62,9 @@ bench-detect: dev  ## the detection benchmark, on shapes that no training saw: m
 
 bench-silhouette: env  ## how well rendered silhouettes fit the true ones
 	@$(PY) -m benchmarks.silhouette_bias
+
+bench-gpu: dev  ## times of the pose on an NVIDIA GPU (make gpu first)
+	@$(PY) -m benchmarks.bench_gpu
 
 bench-ros: env  ## what a cell adds to its pipeline's time, and where every image went
 	@$(PY) -m benchmarks.ros.latency
