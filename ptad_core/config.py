@@ -52,8 +52,9 @@ class PartConfig:
     unit: str = setting("", "unit of the CAD file; has no default on purpose", mutable=False,
                         choices=("", *UNITS_IN_METRES))
     symmetry: str = setting(
-        "", "symmetries that make poses equal for this part: '' is none, 'axis=z order=4' a discrete one, "
-        "'axis=z order=inf' a continuous one; several separated by ';'", mutable=False)
+        "auto", "symmetries that make poses equal for this part: auto finds those of the CAD file; 'none' or '' is "
+        "none, 'axis=z order=4' a discrete one, 'axis=z order=inf' a continuous one; several separated by ';'",
+        mutable=False)
 
 
 @dataclass(frozen=True, slots=True)

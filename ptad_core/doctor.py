@@ -20,9 +20,11 @@ from pathlib import Path
 
 from ptad_core.config import CellConfig, PartConfig, ReferenceConfig, from_dict, load_yaml
 from ptad_core.errors import PtadError
-from ptad_core.reference import load_mesh
+from ptad_core.reference import PartMesh, load_mesh
 from ptad_core.reference.build import cache_folder
 from ptad_core.reference.folder import ReferenceFolder, require_confined
+from ptad_core.reference.symmetry import parse_symmetry
+from ptad_core.reference.symmetry_detection import detect_symmetry
 
 MIN_FREE_BYTES = 512 * 1024 * 1024  # a built reference takes some megabytes, a report with its pictures some hundred
 PROBE_TIMEOUT_S = 60.0
@@ -278,6 +280,21 @@ def check_cad(part: PartConfig, name: str = "cad") -> Iterator[Finding]:
     yield ok(name, f"{part.cad}: {len(mesh.faces)} triangles, {size} mm")
     for doubt in mesh.warnings:
         yield warning(name, doubt, "compare with the drawing; correct part.unit, or export the CAD file anew")
+    yield check_symmetry(part, mesh, name)
+
+
+def check_symmetry(part: PartConfig, mesh: PartMesh, name: str) -> Finding:
+    """Which poses of the part count as equal."""
+    name = f"{name} symmetry"
+    if part.symmetry.strip() == "auto":
+        found = detect_symmetry(mesh)
+        return ok(name, f"detected: {found} (set part.symmetry to 'none' if poses that differ by it are not equal)"
+                  if found else "none detected")
+    try:
+        parse_symmetry(part.symmetry)
+    except PtadError as problem:
+        return error(name, str(problem), "correct part.symmetry, or set it to auto")
+    return ok(name, f"declared: {part.symmetry or 'none'}")
 
 
 def check_background(cell: CellConfig) -> Iterator[Finding]:

@@ -53,7 +53,7 @@ def test_whatever_is_not_ok_comes_with_a_next_step(tmp_path, part, monkeypatch):
 def test_a_good_configuration(tmp_path, part):
     cell, findings = doctor.check_config(write_config(tmp_path / "c.yaml", f"part: {{cad: {part}, unit: mm}}"))
     assert cell.part.unit == "mm"
-    assert [f.severity for f in findings] == [Severity.OK, Severity.OK]
+    assert [f.severity for f in findings] == [Severity.OK] * 3
     assert "60 x 40 x 20 mm" in by_name(findings)["cad"].what
 
 
@@ -91,6 +91,7 @@ def test_the_parts_of_a_folder_are_looked_at_each(tmp_path, part):
     found = by_name(doctor.check_config(write_config(tmp_path / "c.yaml", head + "part: {id: good}"))[1])
     assert {name: f.severity for name, f in found.items()} == {
         "config": Severity.OK, "reference.folder": Severity.OK, "part good": Severity.OK,
+        "part good symmetry": Severity.OK,
         "part stray": Severity.WARNING, "part void": Severity.ERROR}
     assert "inside reference.folder" in found["part stray"].what and "stray.yaml" in found["part stray"].next_step
     for wrong in ("part: {id: unheard_of}", f"part: {{cad: {part}, unit: mm}}", ""):

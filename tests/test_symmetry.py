@@ -11,7 +11,7 @@ from ptad_core.reference.symmetry import CONTINUOUS_STEPS, parse_symmetry, symme
 
 
 @pytest.mark.parametrize(("text", "count"), [
-    ("", 1), ("axis=z order=1", 1), ("axis=z order=4", 4), ("axis=x order=2; axis=z order=2", 4),
+    ("", 1), ("none", 1), ("axis=z order=1", 1), ("axis=z order=4", 4), ("axis=x order=2; axis=z order=2", 4),
     ("axis=z order=4; axis=x order=2", 8), ("axis=z order=inf", CONTINUOUS_STEPS),
     ("axis=z order=inf; axis=x order=2", 2 * CONTINUOUS_STEPS), ("axis=1,1,1 order=3; axis=z order=2", 12),
     ("  axis=y   order=3 ; ", 3)])

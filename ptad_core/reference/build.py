@@ -19,6 +19,7 @@ from ptad_core.reference.mesh import PartMesh, load_mesh
 from ptad_core.reference.mesh2splat import gaussians_from_fragments
 from ptad_core.reference.surface import gaussians_from_surface
 from ptad_core.reference.symmetry import parse_symmetry
+from ptad_core.reference.symmetry_detection import detect_symmetry
 from ptad_core.reference.views import Views, render_views, sphere_directions
 from ptad_core.types import FloatArray
 
@@ -38,10 +39,10 @@ class Reference:
         mesh: the checked CAD mesh in metres, part frame.
         gaussians: the part as Gaussians.
         views: candidate views over the whole sphere.
-        symmetries: (k, 3, 3) declared rotations about the centre that change nothing.
+        symmetries: (k, 3, 3) rotations about the centre that change nothing, declared or detected.
         center_m: (3,) centre of the bounding box, part frame.
         diameter_m: diagonal of the bounding box.
-        warnings: what the preflight doubts.
+        warnings: what the preflight doubts, and which symmetry was detected.
     """
 
     part_id: str
@@ -67,10 +68,21 @@ def build_reference(part: PartConfig, config: ReferenceConfig) -> Reference:
 
 
 def reference_from_mesh(mesh: PartMesh, part_id: str, config: ReferenceConfig, symmetry: str = "") -> Reference:
-    """Make a reference of a mesh that is already in memory, or take it from the cache."""
+    """Make a reference of a mesh that is already in memory, or take it from the cache.
+
+    Args:
+        mesh: checked, in metres.
+        part_id: its name.
+        config: how it is converted.
+        symmetry: a declaration, ``auto``, or '' for none.
+
+    Raises:
+        ConfigError: if the symmetry cannot be read.
+    """
+    declaration = detect_symmetry(mesh) if symmetry.strip() == "auto" else symmetry
     key = f"{FORMAT} {mesh.digest()} {config.conversion} {config.gaussians} {config.views}"
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
-    symmetries = parse_symmetry(symmetry)
+    symmetries = parse_symmetry(declaration)
     cached = cache_folder(config) / f"{digest}.npz"
     bundle = _load(cached)
     if bundle is None:
@@ -78,7 +90,17 @@ def reference_from_mesh(mesh: PartMesh, part_id: str, config: ReferenceConfig, s
         views = render_views(gaussians, mesh.center_m, mesh.diameter_m, sphere_directions(config.views))
         bundle = gaussians, views
         _save(cached, gaussians, views)
-    return Reference(part_id, digest, mesh, *bundle, symmetries, mesh.center_m, mesh.diameter_m, mesh.warnings)
+    detected = () if declaration == symmetry else tell_of_symmetry(declaration)
+    return Reference(part_id, digest, mesh, *bundle, symmetries, mesh.center_m, mesh.diameter_m,
+                     (*mesh.warnings, *detected))
+
+
+def tell_of_symmetry(detected: str) -> tuple[str, ...]:
+    """Return in words what a detected symmetry means, nothing where there is none."""
+    if not detected:
+        return ()
+    return ((f"detected symmetry: {detected}; poses that differ by it count as equal, set part.symmetry to 'none' if "
+            "something that the file lacks tells them apart"),)
 
 
 def convert(mesh: PartMesh, config: ReferenceConfig) -> Gaussians:

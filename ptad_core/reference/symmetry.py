@@ -1,4 +1,4 @@
-"""Declared symmetries: rotations of the part that nobody could tell from none."""
+"""Symmetries in words -> rotations of the part that nobody could tell from none."""
 
 from __future__ import annotations
 
@@ -13,18 +13,22 @@ from ptad_core.types import FloatArray
 
 AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 CONTINUOUS_STEPS = 72
+MAX_GROUP = 1000
+NONE = ("", "none")
 
 
-def parse_symmetry(text: str) -> FloatArray:
+def parse_symmetry(text: str, limit: int = MAX_GROUP) -> FloatArray:
     """Return the (k, 3, 3) rotations about the part's centre that a declaration means; the identity is the first.
 
     ``axis=z order=4; axis=x order=2`` stands for the group that the two generate. A continuous symmetry
-    (``order=inf``) is taken in steps of 5 degrees.
+    (``order=inf``) is taken in steps of 5 degrees. '' and ``none`` are the identity alone.
 
     Raises:
-        ConfigError: if the text is not of that form.
+        ConfigError: if the text is not of that form, or stands for more than ``limit`` rotations.
     """
-    generators = []
+    generators: list[FloatArray] = []
+    if text.strip() in NONE:
+        return _group(generators, limit)
     for clause in filter(None, (c.strip() for c in text.split(";"))):
         fields = dict(pair.partition("=")[::2] for pair in clause.split())
         axis = _axis(fields.get("axis", ""))
@@ -33,7 +37,7 @@ def parse_symmetry(text: str) -> FloatArray:
             raise ConfigError(f"symmetry: expected 'axis=x|y|z|a,b,c order=N|inf', got {clause!r}")
         count = CONTINUOUS_STEPS if order == "inf" else int(order)
         generators.append(rotation_exp(axis * (2 * np.pi / count)))
-    return _group(generators)
+    return _group(generators, limit)
 
 
 @njit(cache=True, nogil=True)
@@ -65,13 +69,13 @@ def _is_order(text: str) -> bool:
     return text == "inf" or (text.isdigit() and int(text) > 0)
 
 
-def _group(generators: list[FloatArray], limit: int = 1000) -> FloatArray:
+def _group(generators: list[FloatArray], limit: int) -> FloatArray:
     """Close a set of rotations under multiplication."""
     members = [np.eye(3)]
     for member in members:
         for g in generators:
             product = g @ member
-            if all(np.abs(product - m).max() > 1e-6 for m in members):
+            if np.abs(np.array(members) - product).max(axis=(1, 2)).min() > 1e-6:
                 members.append(product)
                 if len(members) > limit:
                     raise ConfigError(f"symmetry: the declared axes generate more than {limit} rotations; "
