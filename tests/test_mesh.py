@@ -126,6 +126,9 @@ def test_meshes_without_use() -> None:
     broken[0, 0] = np.nan
     with pytest.raises(MeshError, match="expected finite vertices, got 1"):
         check_mesh(broken, faces)
+    for far_too_small in (1e-9, 1e-40):
+        with pytest.raises(MeshError, match=r"at least 0\.01 mm, read with unit m it measures .* mm: check the unit"):
+            check_mesh(vertices * far_too_small, faces, unit="m")
 
 
 def test_too_many_triangles(monkeypatch: pytest.MonkeyPatch) -> None:

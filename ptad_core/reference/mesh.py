@@ -20,6 +20,7 @@ SUFFIXES = (".stl", ".obj", ".ply", ".glb")
 MAX_FILE_BYTES = 512 * 1024 * 1024
 MAX_FACES = 5_000_000
 SUSPICIOUSLY_LARGE_M = 10.0
+LEAST_SIZE_M = 1e-5
 SUSPICIOUSLY_SMALL_M = 0.002
 FAR_ORIGIN_IN_DIAMETERS = 5.0
 
@@ -96,6 +97,9 @@ def check_mesh(vertices_m: FloatArray, faces: NDArray[np.int64], name: str = "me
         raise MeshError(f"{name}: expected finite vertices, got {int((~np.isfinite(used)).any(1).sum())} that are not")
     size = np.ptp(used, axis=0)
     diameter = float(np.linalg.norm(size))
+    if diameter < LEAST_SIZE_M:
+        raise MeshError(f"{name}: expected a part of at least {1000 * LEAST_SIZE_M:g} mm, read with unit {unit} it "
+                        f"measures {1000 * diameter:.3g} mm: check the unit")
     a, b, c = (vertices_m[faces[:, k]] for k in range(3))
     areas = 0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1)
     kept = areas > 1e-12 * diameter * diameter
