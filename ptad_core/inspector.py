@@ -95,6 +95,8 @@ class Inspector:
             with clock.stage("align"):
                 alignment = self.align(image, camera, segmentation, seed)
                 segmentation, alignment = self._look_again(image, camera, seed, segmentation, alignment)
+            if segmentation.reasons:
+                self.reset()  # a pose that no good mask confirms is not followed into the next image
             if alignment.pose is not None:
                 with clock.stage("render"):
                     view = self._look(camera, alignment.pose, segmentation)

@@ -23,6 +23,7 @@ from ptad_core.errors import CameraError, ConfigError, ImageError
 from ptad_core.frames import make_transform, rotation_angle_deg, rotation_exp
 from ptad_core.inspector import Inspector, cannot_inspect
 from ptad_core.reference import Reference, reference_from_mesh
+from ptad_core.segmentation import segment_around
 from ptad_core.types import (
     AlignedPose,
     Alignment,
@@ -230,6 +231,20 @@ def test_a_mask_cut_out_around_a_seed_is_cut_out_anew(reference: Reference) -> N
     assert result.pose.seed_source == SeedSource.TF
     assert rotation_angle_deg(result.pose.T_camera_part[:3, :3], T[:3, :3]) < 0.6
     assert result.pose.seed_offset_deg == pytest.approx(np.degrees(0.1), abs=0.6)
+
+
+def test_a_pose_that_no_good_mask_confirms_is_not_tracked(
+        reference: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
+    inspector = Inspector(reference, InspectorConfig(segmentation=SegmentationConfig(method="grabcut")))
+    T = seen_from(bracket(), SIDE, 0.45)
+    assert inspector.inspect(shot(T), CAMERA, PoseSeed(T, SeedSource.TF)).verdict is Verdict.PASS
+    assert inspector.inspect(shot(T), CAMERA).verdict is Verdict.PASS
+    monkeypatch.setattr("ptad_core.inspector.segment_around", lambda *given: replace(
+        segment_around(*given), reasons=(Reason.MASK_UNRELIABLE,), message="nothing carries it"))
+    lost = inspector.inspect(shot(T), CAMERA)
+    assert lost.reasons == (Reason.MASK_UNRELIABLE,) and lost.alignment is not None and lost.alignment.trusted
+    after = inspector.inspect(shot(T), CAMERA)
+    assert after.reasons == (Reason.NO_OBJECT,) and "starts from a pose seed" in after.message
 
 
 def test_two_runs_of_a_sequence_are_equal(reference: Reference) -> None:

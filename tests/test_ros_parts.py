@@ -124,15 +124,21 @@ def test_without_a_folder_nothing_is_loaded() -> None:
         assert not call(camera, ListReferences, "list_references").success
 
 
-def test_images_are_answered_while_a_part_is_loaded(folder: Path) -> None:
+def slow_loading() -> tuple[Any, threading.Event, threading.Event]:
+    """How a part is loaded: any but the block tells the second event, and waits for the first."""
     go, begun = threading.Event(), threading.Event()
 
-    def slow(part: Any, config: Any) -> Any:
+    def load_slowly(part: Any, config: Any) -> Any:
         if part.id != "block":
             begun.set()
             go.wait(10)
         return fake_reference(part, config)
 
+    return load_slowly, go, begun
+
+
+def test_images_are_answered_while_a_part_is_loaded(folder: Path) -> None:
+    slow, go, begun = slow_loading()
     with cell(InspectionNode, settings=settings(folder), core_parts={**FAKE, "load": slow}) as (camera, (node,)):
         client = camera.create_client(LoadReference, "/inspection/load_reference")
         assert client.wait_for_service(5.0)
@@ -154,14 +160,7 @@ def test_images_are_answered_while_a_part_is_loaded(folder: Path) -> None:
 
 
 def test_a_node_that_is_cleaned_up_while_it_loads_says_so(folder: Path) -> None:
-    go, begun = threading.Event(), threading.Event()
-
-    def slow(part: Any, config: Any) -> Any:
-        if part.id != "block":
-            begun.set()
-            go.wait(10)
-        return fake_reference(part, config)
-
+    slow, go, begun = slow_loading()
     with cell(InspectionNode, settings=settings(folder), core_parts={**FAKE, "load": slow}) as (camera, (node,)):
         client = camera.create_client(LoadReference, "/inspection/load_reference")
         assert client.wait_for_service(5.0)

@@ -68,18 +68,17 @@ def killed(rig: Rig) -> None:
 
 @fault(FAMILY, "node is asked to end (SIGTERM), mid-image", own_cell=True)
 def terminated(rig: Rig) -> None:
-    rig.send()
-    code = rig.stop(signal.SIGTERM)
-    if code != 0:
-        raise NotAnsweredError(f"expected exit code 0, got {code}")
-    rig.note("exit code 0", "exit code 0")
-    rig.start()
+    _ends_well(rig, signal.SIGTERM)
 
 
 @fault(FAMILY, "node is interrupted (SIGINT), mid-image", own_cell=True)
 def interrupted(rig: Rig) -> None:
+    _ends_well(rig, signal.SIGINT)
+
+
+def _ends_well(rig: Rig, how: signal.Signals) -> None:
     rig.send()
-    code = rig.stop(signal.SIGINT)
+    code = rig.stop(how)
     if code != 0:
         raise NotAnsweredError(f"expected exit code 0, got {code}")
     rig.note("exit code 0", "exit code 0")

@@ -19,6 +19,7 @@ from ptad_core.segmentation.mask import finish, to_lab
 from ptad_core.types import ColorImage, FloatImage, MaskImage, PoseSeed, Reason, Segmentation
 
 MIN_CARRIED = 0.9
+"""Share of the outline that the image must carry where the mask was cut out around a pose."""
 
 
 @dataclass(frozen=True, slots=True)
