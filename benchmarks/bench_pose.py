@@ -69,7 +69,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--meshes", type=Path, help="folder whose meshes are added to the generated objects")
     parser.add_argument("--unit", default="mm", help="unit of those meshes (figures do not depend on it)")
     parser.add_argument("--modes", nargs="+", help=f"of {', '.join(m.name for m in MODES)}")
-    parser.add_argument("--conditions", nargs="+", help=f"of {', '.join(c.value for c in Condition)}")
+    parser.add_argument("--conditions", nargs="+", help=f"of {', '.join(c.value for c in Condition)}".replace("%", "%%"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("out/bench-pose"))
     return parser.parse_args()
