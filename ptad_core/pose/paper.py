@@ -10,6 +10,7 @@ Where the paper leaves a choice, it is made in the baseline's favour:
 - The motion is the exponential of the screw, [S]θ, S = (ω, v): Eq. 4-6 for a unit ω, and rigid for any other. It acts
   about the part's centre, lengths in part diameters, so that one learning rate fits parts of all sizes.
 - The renderer gives dM/dξ in closed form; Adam sees the exact gradient of the seven parameters.
+  On a GPU any renderer of ``ptad_core.gpu`` takes its place.
 - The learning rate is not published. ``benchmarks/pose/tune_paper.py`` picked it, and the start of the parameters, on
   parts that no benchmark uses.
 - The pose with the lowest loss of all steps is returned, not the last.
@@ -17,6 +18,8 @@ Where the paper leaves a choice, it is made in the baseline's favour:
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import cv2
@@ -26,10 +29,12 @@ from numpy.typing import NDArray
 
 from ptad_core.camera import Camera
 from ptad_core.frames import make_transform, rotation_exp
+from ptad_core.pose.descent import descend
 from ptad_core.pose.query import Query, make_query
 from ptad_core.reference.build import Reference
 from ptad_core.reference.views import look_at, ring_directions
-from ptad_core.rendering.splat import mask_jacobian, render_mask, render_mask_flow
+from ptad_core.rendering.differentiable import MaskRenderer, camera_rows, cpu_masks
+from ptad_core.rendering.splat import render_mask
 from ptad_core.types import FloatArray, FloatImage, Segmentation
 
 VIEW_SIZE_PX = 256
@@ -76,24 +81,60 @@ class _View:
 
 
 class PaperBaseline:
-    """The paper's alignment for one part; its reference masks are rendered once, as the paper's are."""
+    """The paper's alignment for one part; its reference masks are rendered once, as the paper's are.
 
-    def __init__(self, reference: Reference, settings: PaperSettings | None = None) -> None:
+    ``render`` descends on another device, or by another renderer, than the CPU's.
+    """
+
+    def __init__(self, reference: Reference, settings: PaperSettings | None = None,
+                 render: MaskRenderer | None = None) -> None:
         self._reference = reference
         self._settings = settings or PaperSettings()
+        self._render = render or cpu_masks(reference.gaussians)
         self._views = [_render_view(reference, d) for d in ring_directions(self._settings.views)]
 
     def align(self, segmentation: Segmentation, camera: Camera) -> PaperFit | None:
         """Find T_camera_part from the object's mask in the rectified image; None where there is no mask."""
+        return self.align_all([segmentation], [camera])[0]
+
+    def align_all(self, segmentations: Sequence[Segmentation], cameras: Sequence[Camera]) -> list[PaperFit | None]:
+        """Find the pose in each of several images, all in one batch."""
+        begun = [self._begin(s, c) for s, c in zip(segmentations, cameras, strict=True)]
+        starts = [b for b in begun if b is not None]
+        fits = iter(self.descend_from([query for query, _, _ in starts], [T for _, _, T in starts]))
+        return [None if b is None else PaperFit(*next(fits), b[1], b[2]) for b in begun]
+
+    def descend_from(self, queries: Sequence[Query], starts: Sequence[FloatArray]) -> list[tuple[FloatArray, float]]:
+        """Run Adam from a (4, 4) pose of each query; return the poses of the lowest loss (Eq. 7), with that loss."""
+        if not queries:
+            return []
+        device, settings = self._render.device, self._settings
+        targets = torch.from_numpy(np.stack([q.mask for q in queries])).to(device)
+        cameras = camera_rows([q.camera for q in queries], device)
+        with _threads(1 if device.type == "cpu" else torch.get_num_threads()):
+            best, lowest = descend(self._render, targets, cameras, torch.from_numpy(np.stack(starts)).to(device),
+                                   torch.from_numpy(self._reference.center_m).to(device), self._reference.diameter_m,
+                                   settings.steps, settings.learning_rate, settings.start_angle)
+        return list(zip(best.cpu().numpy(), lowest.tolist(), strict=True))
+
+    def _begin(self, segmentation: Segmentation, camera: Camera) -> tuple[Query, int, FloatArray] | None:
+        """The crop around a mask, the view that is most like it, and that view laid over it."""
         if segmentation.box_px is None:
             return None
         query = make_query(segmentation.mask, segmentation.box_px, camera, self._settings.work_size_px)
         low, high = _box(query.mask)
         distances = [mask_chamfer(query.mask, _laid(view, low, high, query.mask.shape)) for view in self._views]
         best = int(np.argmin(distances))
-        T_start = _pose(self._reference, self._views[best], low, high, query.camera)
-        T, loss = descend(query, self._reference, T_start, self._settings)
-        return PaperFit(T, loss, best, T_start)
+        return query, best, _pose(self._reference, self._views[best], low, high, query.camera)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Let torch use so many: on small tensors, threads wait for each other longer than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    yield
+    torch.set_num_threads(before)
 
 
 def mask_chamfer(query: FloatImage, view: FloatImage) -> float:
@@ -103,64 +144,6 @@ def mask_chamfer(query: FloatImage, view: FloatImage) -> float:
         return np.inf
     to_a, to_b = (cv2.distanceTransform((~m).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) for m in (a, b))
     return float(to_b[a].mean() + to_a[b].mean())
-
-
-def screw_motion(parameters: torch.Tensor) -> torch.Tensor:
-    """Return the (4, 4) rigid motion exp([S]θ) of (7,) parameters ω, v, θ; Eq. 4-6 where ω has unit length."""
-    w, v, angle = parameters[:3], parameters[3:6], parameters[6]
-    zero = torch.zeros((), dtype=parameters.dtype)
-    S = torch.stack([torch.stack([zero, -w[2], w[1], v[0]]), torch.stack([w[2], zero, -w[0], v[1]]),
-                     torch.stack([-w[1], w[0], zero, v[2]]), torch.stack([zero, zero, zero, zero])])
-    motion: torch.Tensor = torch.linalg.matrix_exp(S * angle)
-    return motion
-
-
-def descend(query: Query, reference: Reference, T_start: FloatArray, settings: PaperSettings,
-            ) -> tuple[FloatArray, float]:
-    """Run Adam from a pose; return the pose of the lowest loss (Eq. 7) with that loss."""
-    parameters = torch.zeros(7, dtype=torch.float64)
-    parameters[6] = settings.start_angle
-    optimiser = torch.optim.Adam([parameters], lr=settings.learning_rate)
-    best, lowest = T_start, np.inf
-    for _ in range(settings.steps):
-        T, loss, parameters.grad = evaluate(query, reference, T_start, parameters)
-        if loss < lowest:
-            best, lowest = T, loss
-        optimiser.step()
-    return best, lowest
-
-
-def evaluate(query: Query, reference: Reference, T_start: FloatArray, parameters: torch.Tensor,
-             ) -> tuple[FloatArray, float, torch.Tensor]:
-    """Return the (4, 4) pose that (7,) parameters make of a start, its loss, and the loss's (7,) gradient."""
-    frame = part_frame(reference)
-    p = parameters.detach().clone().requires_grad_(True)
-    T = torch.from_numpy(T_start @ frame) @ screw_motion(p) @ torch.from_numpy(np.linalg.inv(frame))
-    pose = T.detach().numpy()
-    loss, by_twist = loss_by_twist(query, reference, pose)
-    # T(p) T⁻¹ is the identity plus the twist ξ(p) to first order, and the loss follows ξ: its derivative is exact here.
-    motion = T @ torch.linalg.inv(T.detach())
-    twist = torch.stack([motion[0, 3], motion[1, 3], motion[2, 3], motion[2, 1], motion[0, 2], motion[1, 0]])
-    (gradient,) = torch.autograd.grad(torch.dot(torch.from_numpy(by_twist), twist), p)
-    return pose, loss, gradient
-
-
-def loss_by_twist(query: Query, reference: Reference, T_camera_part: FloatArray) -> tuple[float, FloatArray]:
-    """Return the mean absolute mask difference and its (6,) derivative by a left twist about the camera's centre."""
-    mask, flow = render_mask_flow(reference.gaussians, query.camera, T_camera_part)
-    difference = mask - query.mask
-    rows, cols = np.nonzero((np.abs(flow[..., 0]) + np.abs(flow[..., 1]) > 1e-9) & (difference != 0))
-    at = flow[rows, cols].astype(np.float64)
-    J = mask_jacobian(at, query.camera, rows.astype(np.float64), cols.astype(np.float64))
-    gradient = np.sign(difference[rows, cols]).astype(np.float64) @ J / difference.size
-    return float(np.abs(difference).mean()), np.asarray(gradient, dtype=np.float64)
-
-
-def part_frame(reference: Reference) -> FloatArray:
-    """(4, 4) from the frame that the motion acts in, about the part's centre in diameters, to part coordinates."""
-    frame = np.diag([reference.diameter_m] * 3 + [1.0])
-    frame[:3, 3] = reference.center_m
-    return frame
 
 
 def _render_view(reference: Reference, direction: FloatArray) -> _View:
