@@ -167,5 +167,14 @@ def test_picture_and_truth_turn_together():
     for seed in range(12):
         x, y = augment(torch.from_numpy(pair), torch.from_numpy(target), np.random.default_rng(seed))
         assert torch.equal(torch.nn.functional.avg_pool2d(x[:, MASK], 4), y[:, 0])
-    x, y = resized(x, y, 64)
-    assert x.shape == (1, CHANNELS, 64, 64) and y.shape == (1, 2, 16, 16)
+
+
+def test_smaller_crops_blend_pictures_but_no_surfaces():
+    pairs = sphere_pair()[None]
+    targets = np.full((1, 2, 24, 24), 255, np.uint8)
+    x, y = resized(pairs, targets, 64)
+    assert x.shape == (1, CHANNELS, 64, 64) and y.shape == (1, 2, 16, 16) and (y == 255).all()
+    assert set(np.unique(x[0, NORMAL])) <= set(np.unique(pairs[0, NORMAL]))
+    assert len(np.unique(x[0, SEEN])) > len(np.unique(pairs[0, SEEN]))
+    same, _ = resized(pairs, targets, 96)
+    assert same is pairs

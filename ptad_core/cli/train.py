@@ -25,6 +25,7 @@ def add_parser(commands: Any) -> None:
                         help="comparer: dense truth, picture and reference in together; query: without a reference; "
                         "mmpdn: as published (default: %(default)s)")
     parser.add_argument("--width", type=int, default=32, help="comparer: channels of the first stage (default: 32)")
+    parser.add_argument("--init", metavar="FILE", default="", help="weights of the same form to begin with")
     parser.add_argument("--epochs", type=int, default=30, help="default: %(default)s")
     parser.add_argument("--pairs-per-epoch", type=int, default=0, help="default: all there are")
     parser.add_argument("--minutes", type=float, default=0.0, help="end the schedule after this time at the latest")
@@ -52,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         rate = arguments.learning_rate or (2e-5 if arguments.form == "mmpdn" else 2e-3)
         recipe = Recipe(Form(arguments.form, arguments.width), arguments.epochs, arguments.pairs_per_epoch,
                         arguments.batch, rate, ratio=arguments.ratio, seed=arguments.seed, minutes=arguments.minutes,
-                        workers=arguments.workers)
+                        workers=arguments.workers, init=arguments.init)
         train(splits["train"], splits["validation"], arguments.out, recipe, _say)
     return 0
 

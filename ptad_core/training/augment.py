@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from ptad_core.detection.network.inputs import IMAGE, MASK, NORMAL, NOWHERE, SEEN
+from ptad_core.detection.network.inputs import DEPTH, IMAGE, MASK, NORMAL, NOWHERE, SEEN
 
 CLUTTER = 0.35
 """Share of pictures whose background is exchanged."""
@@ -88,9 +90,20 @@ def _disturb_mask(x: Tensor, rng: np.random.Generator) -> None:
     x[SEEN] = torch.where(noise > limit, 0.0, x[SEEN])
 
 
-def resized(x: Tensor, y: Tensor, size_px: int) -> tuple[Tensor, Tensor]:
-    """Return a batch at another size of crop; the target follows at a quarter of it."""
-    if size_px == x.shape[-1]:
-        return x, y
-    x = functional.interpolate(x, size=(size_px, size_px), mode="bilinear", antialias=True)
-    return x, functional.interpolate(y, size=(size_px // 4, size_px // 4), mode="area")
+def resized(pairs: NDArray[np.uint8], targets: NDArray[np.uint8], size_px: int,
+            ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return (N, 9, S, S) and (N, 2, S / 4, S / 4) bytes at another size of crop.
+
+    Of depth and normals the nearest pixel is taken, as :func:`ptad_core.detection.learned.ask` does.
+    """
+    if size_px == pairs.shape[-1]:
+        return pairs, targets
+    shown, surface = _planes(pairs[:, :DEPTH], size_px, cv2.INTER_AREA), pairs[:, DEPTH:]
+    return (np.concatenate([shown, _planes(surface, size_px, cv2.INTER_NEAREST_EXACT)], axis=1),
+            _planes(targets, size_px // 4, cv2.INTER_AREA))
+
+
+def _planes(stack: NDArray[np.uint8], size: int, interpolation: int) -> NDArray[np.uint8]:
+    planes = [cv2.resize(plane, (size, size), interpolation=interpolation)
+              for plane in stack.reshape(-1, *stack.shape[2:])]
+    return np.stack(planes).reshape(*stack.shape[:2], size, size).astype(np.uint8, copy=False)

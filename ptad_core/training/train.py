@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from ptad_core.detection.network.weights import Form, parameters_in, save_weights
+from ptad_core.detection.network.weights import Form, load_weights, parameters_in, save_weights
+from ptad_core.errors import NetworkError
 from ptad_core.training.augment import augment, resized
 from ptad_core.training.losses import comparer_loss, mmpdn_loss
 from ptad_core.training.shards import PairSet, open_pairs
@@ -46,6 +47,7 @@ class Recipe:
         seed: of everything random.
         minutes: the schedule ends after this time at the latest; 0: no limit.
         workers: processes that prepare batches.
+        init: weights to begin with, as ``ptad train`` writes them; empty: random ones.
     """
 
     form: Form = field(default_factory=Form)
@@ -58,6 +60,7 @@ class Recipe:
     seed: int = 0
     minutes: float = 0.0
     workers: int = 1
+    init: str = ""
 
 
 class _Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
@@ -75,9 +78,8 @@ class _Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
         rows = self.order[index * self.batch:(index + 1) * self.batch]
         torch.manual_seed(int(rows[0]))
         made = [self.pairs[int(row)] for row in rows]
-        x, y = augment(torch.from_numpy(np.stack([m[0] for m in made])),
-                       torch.from_numpy(np.stack([m[1] for m in made])), np.random.default_rng([*self.seed, index]))
-        x, y = resized(x, y, self.size_px)
+        pairs, targets = resized(np.stack([m[0] for m in made]), np.stack([m[1] for m in made]), self.size_px)
+        x, y = augment(torch.from_numpy(pairs), torch.from_numpy(targets), np.random.default_rng([*self.seed, index]))
         return x, y, torch.from_numpy(self.pairs.defective[rows].astype(np.float32))
 
 
@@ -87,7 +89,7 @@ class _Run:
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.device = recipe, device
-        self.network = recipe.form.build().to(device)
+        self.network = _initial(recipe).to(device)
         self.mean = copy.deepcopy(self.network).eval()
         self.optimizer = torch.optim.AdamW(self.network.parameters(), recipe.learning_rate,
                                            weight_decay=recipe.weight_decay)
@@ -116,6 +118,15 @@ class _Run:
                     kept.lerp_(now, 1 - decay)
                 else:
                     kept.copy_(now)
+
+
+def _initial(recipe: Recipe) -> nn.Module:
+    if not recipe.init:
+        return recipe.form.build()
+    network, form, _ = load_weights(Path(recipe.init))
+    if form != recipe.form:
+        raise NetworkError(f"{recipe.init}: expected weights of {recipe.form}, got {form}")
+    return network
 
 
 def train(data: Path, validation: Path, out: Path, recipe: Recipe, say: Callable[[str], None]) -> dict[str, Any]:
