@@ -20,8 +20,10 @@ from ptad_core.types import FloatArray
 torch = pytest.importorskip("torch", reason="needs torch: make learning")
 
 from ptad_core.gpu import level_set, solver  # noqa: E402 - torch first
+from ptad_core.gpu.level_set import DeviceQueries  # noqa: E402
 from ptad_core.gpu.refine import DeviceRefiner  # noqa: E402
-from ptad_core.gpu.splat_sums import DeviceGaussians, camera_tensor, mask_and_flow, splat_sums  # noqa: E402
+from ptad_core.gpu.splat_sums import DeviceGaussians, mask_and_flow, splat_sums  # noqa: E402
+from ptad_core.rendering.differentiable import camera_rows  # noqa: E402
 
 CPU = torch.device("cpu")
 SMALL = Camera(160.0, 150.0, 47.5, 40.2, 96, 80)
@@ -51,8 +53,8 @@ def as_batch(poses: list[FloatArray]) -> torch.Tensor:
 
 
 def sums_of(reference: Reference, camera: Camera, poses: list[FloatArray]) -> torch.Tensor:
-    return splat_sums(DeviceGaussians.upload(reference.gaussians, CPU), camera_tensor(camera, CPU), as_batch(poses),
-                      camera.height, camera.width)
+    return splat_sums(DeviceGaussians.upload(reference.gaussians, CPU), camera_rows([camera] * len(poses), CPU).float(),
+                      as_batch(poses), camera.height, camera.width)
 
 
 def test_masks_and_flow_are_those_of_the_renderer(reference: Reference) -> None:
@@ -117,6 +119,23 @@ def test_a_batch_is_refined_as_the_cpu_refines_each(reference: Reference) -> Non
         assert np.diag(fit.normal_matrix) == pytest.approx(np.diag(alone.normal_matrix), rel=0.1)
 
 
+def test_images_of_several_cameras_are_refined_in_one_batch_as_each_alone(reference: Reference) -> None:
+    """Queries of different outlines, cameras and numbers of poses, one with none and one with a pose that is lost."""
+    refiner = DeviceRefiner(reference, "cpu")
+    views = (((0.5, -0.6, 0.7), 0.5), ((-0.3, 0.8, 0.4), 0.35), ((0.0, 0.0, 1.0), 0.6))
+    truths = [seen_from(bracket(), direction, distance_m) for direction, distance_m in views]
+    queries = [query_at(T) for T in truths]
+    lost = make_transform(truths[1][:3, :3], truths[1][:3, 3] + [0.3, 0.0, 0.0])
+    starts = [[off(truths[0], 2.0, (0.002, -0.001, 0.004))], [lost, off(truths[1], -2.0, (0.0, 0.001, 0.0))], []]
+    found = refiner.refine_all(queries, starts, 8)
+    assert [len(fits) for fits in found] == [1, 1, 0]
+    for query, own, fits, T in zip(queries, starts, found, truths, strict=True):
+        for fit, alone in zip(fits, refiner.refine(query, own, 8), strict=True):
+            assert turned_by_deg(fit.T_camera_part, T) < 1.0
+            np.testing.assert_allclose(fit.T_camera_part, alone.T_camera_part, atol=1e-6)
+            assert fit.cost_px == pytest.approx(alone.cost_px, abs=1e-4) and len(fit.outline) == len(alone.outline)
+
+
 def test_poses_that_never_meet_the_outline_are_left_out(reference: Reference) -> None:
     T = seen_from(bracket(), (0.5, -0.6, 0.7), 0.5)
     away = make_transform(T[:3, :3], T[:3, 3] + [0.3, 0.0, 0.0])
@@ -130,10 +149,10 @@ def test_what_lies_outside_the_image_does_not_count(reference: Reference) -> Non
     query = query_at(T)
     seen = query.seen.copy()
     seen[:, :64] = False
-    camera, poses = camera_tensor(query.camera, CPU), as_batch([T])
+    camera, poses = camera_rows([query.camera], CPU).float(), as_batch([T])
     sums = sums_of(reference, query.camera, [T])
     pivot = torch.from_numpy((T[:3, :3] @ bracket().center_m + T[:3, 3])[None].astype(np.float32))
-    counts = [level_set.level_set_sums(sums, level_set.DeviceQuery.upload(query.outline, s, CPU), camera, pivot,
+    counts = [level_set.level_set_sums(sums, DeviceQueries.of_queries([(query.outline, s)], [0], CPU), camera, pivot,
                                        (3.0, 3.0, 3.0))[0, level_set.COUNT] for s in (query.seen, seen)]
     assert 0 < counts[1] < 0.8 * counts[0] and poses.dtype == torch.float32
 

@@ -28,6 +28,9 @@ if not ON_GPU and os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("needs a GPU, or TRITON_INTERPRET=1", allow_module_level=True)
 
 from ptad_core.gpu import kernels, level_set, splat_sums  # noqa: E402 - only where Triton can run
+from ptad_core.gpu.level_set import DeviceQueries  # noqa: E402
+from ptad_core.outline import Outline  # noqa: E402
+from ptad_core.rendering.differentiable import camera_rows  # noqa: E402
 
 DEVICE = torch.device("cuda" if ON_GPU else "cpu")
 SIZE = 40
@@ -58,7 +61,7 @@ def as_batch(poses: list[FloatArray]) -> torch.Tensor:
 
 def both(camera: Camera, poses: list[FloatArray], count: int = 1500) -> tuple[torch.Tensor, torch.Tensor]:
     uploaded = splat_sums.DeviceGaussians.upload(gaussians(count), DEVICE)
-    batch, K = as_batch(poses), splat_sums.camera_tensor(camera, DEVICE)
+    batch, K = as_batch(poses), camera_rows([camera] * len(poses), DEVICE).float()
     ours = kernels.splat_sums(uploaded, K, batch, camera.height, camera.width)
     expected = splat_sums.splat_sums(uploaded, K.double(), batch.double(), camera.height, camera.width)
     return ours.cpu().double(), expected.cpu()
@@ -82,16 +85,30 @@ def test_splat_sums(camera: Camera) -> None:
         assert off.max() < 0.02 and off.flatten().quantile(0.995) < 1e-3
 
 
+def test_splat_sums_of_several_cameras() -> None:
+    cameras = [Camera(110.0, 100.0, 20.0, 18.0, 40, 36), Camera(70.0, 75.0, 12.0, 17.0, 40, 36)]
+    poses = [seen_from(bracket(), (0.5, -0.6, 0.7), 0.3)] * 2
+    uploaded = splat_sums.DeviceGaussians.upload(gaussians(), DEVICE)
+    K = camera_rows(cameras, DEVICE).float()
+    together = kernels.splat_sums(uploaded, K, as_batch(poses), 36, 40).cpu()
+    for k, camera in enumerate(cameras):
+        alone = both(camera, poses[:1])[0][0]
+        assert (together[k] - alone).abs().max() < 1e-3 * alone.abs().max()
+    assert (together[0] - together[1]).abs().max() > 1
+
+
 def test_level_set_sums() -> None:
+    """Of two queries, one of them with few points: each image is held against its own."""
     q = query()
     poses = [near(T_BRACKET, k) for k in range(2)]
     sums = both(q.camera, poses)[1].float().to(DEVICE)
-    K = splat_sums.camera_tensor(q.camera, DEVICE)
+    K = camera_rows([q.camera] * 2, DEVICE).float()
+    part = Outline(q.outline.points[20:], q.outline.normals[20:])
     seen = q.seen.copy()
     seen[:, :14] = False
     pivots = as_batch(poses) @ torch.tensor([*bracket().center_m, 1.0], dtype=torch.float32, device=DEVICE)
     for reaches, visible in (((6.0, 4.2, 3.0), seen), ((3.0, 3.0, 3.0), q.seen)):
-        on_device = level_set.DeviceQuery.upload(q.outline, visible, DEVICE)
+        on_device = DeviceQueries.of_queries([(q.outline, visible), (part, q.seen)], [1, 0], DEVICE)
         ours = kernels.level_set_sums(sums, on_device, K, pivots, reaches).cpu()
         expected = level_set.level_set_sums(sums, on_device, K, pivots, reaches).double().cpu()
         assert (expected[:, level_set.COUNT] > 30).all()
@@ -106,12 +123,12 @@ def test_level_set_sums() -> None:
 
 def test_an_empty_image_and_an_empty_query() -> None:
     q = query()
-    K = splat_sums.camera_tensor(q.camera, DEVICE)
+    K = camera_rows([q.camera], DEVICE).float()
     pivots = torch.zeros((1, 3), device=DEVICE)
     full = both(q.camera, [T_BRACKET])[1].float().to(DEVICE)
-    on_device = level_set.DeviceQuery.upload(q.outline, q.seen, DEVICE)
+    on_device = DeviceQueries.of_queries([(q.outline, q.seen)], [0], DEVICE)
     assert not kernels.level_set_sums(torch.zeros_like(full), on_device, K, pivots, (3.0, 3.0, 3.0)).any()
-    nothing = level_set.DeviceQuery.upload(type(q.outline)(np.empty((0, 2)), np.empty((0, 2))), q.seen, DEVICE)
+    nothing = DeviceQueries.of_queries([(Outline(np.empty((0, 2)), np.empty((0, 2))), q.seen)], [0], DEVICE)
     stats = kernels.level_set_sums(full, nothing, K, pivots, (3.0, 3.0, 3.0)).cpu()[0]
     assert stats[level_set.WEIGHT] == 0 and stats[level_set.COUNT] > 30
     assert stats[level_set.LOSS] == stats[level_set.COUNT]

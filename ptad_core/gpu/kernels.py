@@ -10,7 +10,7 @@ import torch
 import triton
 import triton.language as tl
 
-from ptad_core.gpu.level_set import MIN_SLOPE, STATS, DeviceQuery
+from ptad_core.gpu.level_set import MIN_SLOPE, STATS, DeviceQueries
 from ptad_core.gpu.splat_sums import CHANNELS, DeviceGaussians
 from ptad_core.outline import MIN_NORMAL_AGREEMENT
 from ptad_core.rendering import kernels as cpu
@@ -21,36 +21,37 @@ PIXELS = 32
 """Of each splat's box, per turn."""
 
 
-def splat_sums(gaussians: DeviceGaussians, camera: torch.Tensor, poses: torch.Tensor, height: int, width: int,
+def splat_sums(gaussians: DeviceGaussians, cameras: torch.Tensor, poses: torch.Tensor, height: int, width: int,
                ) -> torch.Tensor:
-    """Return the (B, 5, H, W) sums of the Gaussians as seen from each of (B, 3, 4) poses, all float32."""
+    """Return the (B, 5, H, W) sums of the Gaussians as (B, 4) cameras see them at (B, 3, 4) poses, all float32."""
     sums = torch.zeros((len(poses), CHANNELS, height, width), dtype=torch.float32, device=poses.device)
     grid = (triton.cdiv(len(gaussians), SPLATS), len(poses))
-    _splat_sums[grid](gaussians.means, gaussians.tangents, gaussians.opacities, camera, poses, sums, len(gaussians),
+    _splat_sums[grid](gaussians.means, gaussians.tangents, gaussians.opacities, cameras, poses, sums, len(gaussians),
                       height, width, SPLATS, PIXELS, cpu.LOW_PASS_PX2, float(cpu.MIN_ALPHA), float(cpu.MAX_ALPHA),
                       cpu.NEAR_M)
     return sums
 
 
-def level_set_sums(sums: torch.Tensor, query: DeviceQuery, camera: torch.Tensor, pivots: torch.Tensor,
+def level_set_sums(sums: torch.Tensor, queries: DeviceQueries, cameras: torch.Tensor, pivots: torch.Tensor,
                    reaches: tuple[float, float, float]) -> torch.Tensor:
-    """Return the (B, STATS) statistics of rendered outlines against the query's."""
+    """Return the (B, STATS) statistics of rendered outlines against their queries'."""
     batch, _, height, width = sums.shape
     rows = torch.empty((batch, 2 * height, STATS), dtype=torch.float32, device=sums.device)
-    _level_set_row[(height, 2, batch)](sums, query.outline, query.row_start, query.seen, camera, pivots, rows, height,
-                                       width, *reaches, STATS, triton.next_power_of_2(width), MIN_SLOPE,
-                                       MIN_NORMAL_AGREEMENT)
+    _level_set_row[(height, 2, batch)](sums, queries.outline, queries.row_start, queries.seen, queries.of, cameras,
+                                       pivots, rows, height, width, *reaches, STATS, triton.next_power_of_2(width),
+                                       MIN_SLOPE, MIN_NORMAL_AGREEMENT)
     return rows.sum(dim=1, dtype=torch.float64)
 
 
 @triton.jit
-def _splat_sums(means, tangents, opacities, camera, poses, sums, count, height, width, SPLATS: tl.constexpr,
+def _splat_sums(means, tangents, opacities, cameras, poses, sums, count, height, width, SPLATS: tl.constexpr,
                 PIXELS: tl.constexpr, LOW_PASS: tl.constexpr, MIN_ALPHA: tl.constexpr, MAX_ALPHA: tl.constexpr,
                 NEAR: tl.constexpr):
     """One program: ``SPLATS`` Gaussians under one pose, projected in registers and added pixel by pixel."""
     which = tl.program_id(0) * SPLATS + tl.arange(0, SPLATS)
     there = which < count
     pose = poses + tl.program_id(1) * 12
+    camera = cameras + tl.program_id(1) * 4
     fx, fy, cx, cy = tl.load(camera), tl.load(camera + 1), tl.load(camera + 2), tl.load(camera + 3)
     r00, r01, r02, tx = tl.load(pose), tl.load(pose + 1), tl.load(pose + 2), tl.load(pose + 3)
     r10, r11, r12, ty = tl.load(pose + 4), tl.load(pose + 5), tl.load(pose + 6), tl.load(pose + 7)
@@ -119,14 +120,18 @@ def _splat_sums(means, tangents, opacities, camera, poses, sums, count, height, 
 
 
 @triton.jit
-def _level_set_row(sums, outline, row_start, seen, camera, pivots, rows, height, width, reach, reach_next, reach_final,
-                   STATS: tl.constexpr, WIDTH: tl.constexpr, MIN_SLOPE: tl.constexpr, AGREE: tl.constexpr):
+def _level_set_row(sums, outline, row_start, seen, of, cameras, pivots, rows, height, width, reach, reach_next,
+                   reach_final, STATS: tl.constexpr, WIDTH: tl.constexpr, MIN_SLOPE: tl.constexpr, AGREE: tl.constexpr):
     """One program: the crossings of one image row, to the right or downwards, in one image; writes sums of its own."""
     row = tl.program_id(0)
     down = tl.program_id(1)
     b = tl.program_id(2)
     plane = height * width
     image = sums + b.to(tl.int64) * 5 * plane
+    query = tl.load(of + b).to(tl.int64)
+    row_start += query * (height + 1)
+    seen += query * plane
+    camera = cameras + 4 * b
     pivot = pivots + 3 * b
     out = rows + ((b * 2 + down) * height + row) * STATS
     # The query's points that any point of this row may reach: y lies in row..row + 1.

@@ -9,6 +9,7 @@ points of the query may be paired.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,38 +29,45 @@ MIN_SLOPE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceQuery:
-    """A query's outline on a device.
+class DeviceQueries:
+    """The outlines of Q queries on a device, and which of them each of B hypotheses is held against.
 
     Attributes:
-        outline: (m, 4) x, y and unit normal, in raster order.
-        row_start: (H + 1,) int32, the first point of each row and those after it.
-        seen: (H, W) uint8, which pixels were seen.
+        outline: (m, 4) x, y and unit normal, in raster order, one query after the other.
+        row_start: (Q, H + 1) int32, the first point of each row and those after it; the last is where the query ends.
+        seen: (Q, H, W) uint8, which pixels were seen.
+        of: (B,) int32 the hypotheses' queries.
     """
 
     outline: torch.Tensor
     row_start: torch.Tensor
     seen: torch.Tensor
+    of: torch.Tensor
 
     @classmethod
-    def upload(cls, outline: Outline, seen: NDArray[np.bool_], device: torch.device,
-               dtype: torch.dtype = torch.float32) -> DeviceQuery:
-        """Copy to a device; the outline must be in raster order, as ``find_outline`` returns it."""
-        table = np.concatenate([outline.points, outline.normals], axis=1)
-        rows = np.maximum.accumulate(np.floor(outline.points[:, 1])) if len(outline) else np.empty(0)
-        start = np.searchsorted(rows, np.arange(seen.shape[0] + 1)).astype(np.int32)
-        return cls(torch.from_numpy(table).to(device, dtype), torch.from_numpy(start).to(device),
-                   torch.from_numpy(seen.astype(np.uint8)).to(device))
+    def of_queries(cls, queries: Sequence[tuple[Outline, NDArray[np.bool_]]], of: Sequence[int], device: torch.device,
+                   dtype: torch.dtype = torch.float32) -> DeviceQueries:
+        """Copy outlines and what was seen to a device; outlines in raster order, as ``find_outline`` returns them."""
+        tables, starts, first = [], [], 0
+        for outline, seen in queries:
+            rows = np.maximum.accumulate(np.floor(outline.points[:, 1])) if len(outline) else np.empty(0)
+            starts.append(first + np.searchsorted(rows, np.arange(seen.shape[0] + 1)).astype(np.int32))
+            tables.append(np.concatenate([outline.points, outline.normals], axis=1))
+            first += len(outline)
+        seen_all = np.stack([seen.astype(np.uint8) for _, seen in queries])
+        return cls(torch.from_numpy(np.concatenate(tables)).to(device, dtype),
+                   torch.from_numpy(np.stack(starts)).to(device), torch.from_numpy(seen_all).to(device),
+                   torch.tensor(list(of), dtype=torch.int32, device=device))
 
 
-def level_set_sums(sums: torch.Tensor, query: DeviceQuery, camera: torch.Tensor, pivots: torch.Tensor,
+def level_set_sums(sums: torch.Tensor, queries: DeviceQueries, cameras: torch.Tensor, pivots: torch.Tensor,
                    reaches: tuple[float, float, float]) -> torch.Tensor:
-    """Return the (B, STATS) statistics of rendered outlines against the query's.
+    """Return the (B, STATS) statistics of rendered outlines against their queries'.
 
     Args:
         sums: (B, 5, H, W) of ``splat_sums``.
-        query: the outline to reach.
-        camera: (4,) fx, fy, cx, cy.
+        queries: the outlines to reach.
+        cameras: (B, 4) fx, fy, cx, cy of each.
         pivots: (B, 3) what twists turn about, camera frame.
         reaches: at this step, at the next and at the last, pixels; the first limits pairs and weighs them.
     """
@@ -75,10 +83,12 @@ def level_set_sums(sums: torch.Tensor, query: DeviceQuery, camera: torch.Tensor,
         at = torch.lerp(flow[b, :, row, col], flow[b, :, row + down, col + across], share[:, None])
         x, y = col + across * share, row + down * share
         slope = torch.hypot(at[:, 0], at[:, 1])
-        kept = (slope > MIN_SLOPE) & (query.seen[torch.round(y).long(), torch.round(x).long()] > 0)
+        seen = queries.seen[queries.of[b].long(), torch.round(y).long(), torch.round(x).long()]
+        kept = (slope > MIN_SLOPE) & (seen > 0)
         b, x, y, at, slope = b[kept], x[kept], y[kept], at[kept], slope[kept]
-        e, distance = _nearest(x, y, at[:, :2] / slope[:, None], query.outline, reaches[0])
-        J = _columns(at, slope, x, y, camera, pivots[b])
+        ends = queries.row_start[:, [0, -1]][queries.of[b].long()]
+        e, distance = _nearest(x, y, at[:, :2] / slope[:, None], queries.outline, ends, reaches[0])
+        J = _columns(at, slope, x, y, cameras[b], pivots[b])
         inside = (distance / reaches[0]).clamp(max=1)
         w = (1 - inside**2) ** 2
         H = torch.stack([w * J[i] * J[j] for i, j in UPPER])
@@ -90,14 +100,19 @@ def level_set_sums(sums: torch.Tensor, query: DeviceQuery, camera: torch.Tensor,
     return out
 
 
-def _nearest(x: torch.Tensor, y: torch.Tensor, normal: torch.Tensor, outline: torch.Tensor, limit: float,
-             ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(n,) signed distance along the query's normal (0 where nothing is near), and plain distance (else inf)."""
+def _nearest(x: torch.Tensor, y: torch.Tensor, normal: torch.Tensor, outline: torch.Tensor, ends: torch.Tensor,
+             limit: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """(n,) signed distance along the query's normal (0 where nothing is near), and plain distance (else inf).
+
+    ``ends`` (n, 2) says where each point's query begins and ends in ``outline``.
+    """
     if not len(outline) or not len(x):
         return torch.zeros_like(x), torch.full_like(x, torch.inf)
     dx, dy = outline[:, 0] - x[:, None], outline[:, 1] - y[:, None]
     d2 = dx * dx + dy * dy
-    agree = normal @ outline[:, 2:].T > MIN_NORMAL_AGREEMENT
+    place = torch.arange(len(outline), device=outline.device)
+    own = (place >= ends[:, :1]) & (place < ends[:, 1:])
+    agree = (normal @ outline[:, 2:].T > MIN_NORMAL_AGREEMENT) & own
     d2 = torch.where(agree & (d2 < limit * limit), d2, torch.inf)
     best, k = d2.min(dim=1)
     found = torch.isfinite(best)
@@ -106,10 +121,10 @@ def _nearest(x: torch.Tensor, y: torch.Tensor, normal: torch.Tensor, outline: to
     return torch.where(found, along, 0), best.sqrt()
 
 
-def _columns(at: torch.Tensor, slope: torch.Tensor, x_px: torch.Tensor, y_px: torch.Tensor, camera: torch.Tensor,
+def _columns(at: torch.Tensor, slope: torch.Tensor, x_px: torch.Tensor, y_px: torch.Tensor, cameras: torch.Tensor,
              pivot: torch.Tensor) -> list[torch.Tensor]:
     """Six (n,) columns: motion along the outline's normal by a twist (v, w) about the pivot, px per m and rad."""
-    fx, fy, cx, cy = camera
+    fx, fy, cx, cy = cameras.unbind(1)
     x, y = (x_px - cx) / fx, (y_px - cy) / fy
     wu, wv, wuz, wvz = (at[:, k] * f / slope for k, f in enumerate((fx, fy, fx, fy)))
     v = [wuz, wvz, -(x * wuz + y * wvz)]

@@ -1,6 +1,7 @@
 """Masks and flow sums of many poses at once, in torch: what ``rendering.kernels`` computes for one.
 
 A mask needs no depth order: 1 - Π(1 - α_i) = 1 - exp(Σ log(1 - α_i)), so that splats may be added in any order.
+Autograd goes through it: a mask's gradient by the pose may be had from here, shapes of the splats included.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ptad_core.camera import Camera
 from ptad_core.gaussians import Gaussians
 from ptad_core.rendering.kernels import LOW_PASS_PX2, MAX_ALPHA, MIN_ALPHA, NEAR_M
 
 CHANNELS = 5
 """Of the sums: log(1 - α), then the four of ``rendering.kernels.splat_flow``."""
+
+EDGE_ON_PX4 = 1e-12
+"""A splat whose plain covariance has a smaller determinant is far below ``MIN_ALPHA``; its root has a derivative."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,36 +39,31 @@ class DeviceGaussians:
         return len(self.means)
 
 
-def camera_tensor(camera: Camera, device: torch.device) -> torch.Tensor:
-    """Return (4,) float32 fx, fy, cx, cy."""
-    return torch.tensor([camera.fx, camera.fy, camera.cx, camera.cy], dtype=torch.float32, device=device)
-
-
-def splat_sums(gaussians: DeviceGaussians, camera: torch.Tensor, poses: torch.Tensor, height: int, width: int,
+def splat_sums(gaussians: DeviceGaussians, cameras: torch.Tensor, poses: torch.Tensor, height: int, width: int,
                ) -> torch.Tensor:
     """Return the (B, 5, H, W) sums of the Gaussians as seen from each pose.
 
     Args:
         gaussians: in the part frame.
-        camera: (4,) fx, fy, cx, cy.
-        poses: (B, 3, 4) T_camera_part; poses and camera have one dtype, that of the result.
-        height: of the image.
-        width: of the image.
+        cameras: (B, 4) fx, fy, cx, cy of each.
+        poses: (B, 3, 4) T_camera_part; poses and cameras have one dtype, that of the result.
+        height: of all images.
+        width: of all images.
     """
-    fx, fy, cx, cy = camera
+    fx, fy, cx, cy = (c[:, None] for c in cameras.unbind(1))
     R, t = poses[:, :, :3], poses[:, :, 3]
     centres = torch.einsum("bij,nj->bni", R, gaussians.means.to(poses)) + t[:, None]
     inverse_z = 1 / centres[..., 2].clamp(min=NEAR_M)
     x, y = centres[..., 0] * inverse_z, centres[..., 1] * inverse_z
     u, v = fx * x + cx, fy * y + cy
     axes = torch.einsum("bij,nkj->bnki", R, gaussians.tangents.to(poses))
-    a = fx * inverse_z[..., None] * (axes[..., 0] - x[..., None] * axes[..., 2])
-    b = fy * inverse_z[..., None] * (axes[..., 1] - y[..., None] * axes[..., 2])
+    a = (fx * inverse_z)[..., None] * (axes[..., 0] - x[..., None] * axes[..., 2])
+    b = (fy * inverse_z)[..., None] * (axes[..., 1] - y[..., None] * axes[..., 2])
     saa, sab, sbb = (a * a).sum(-1), (a * b).sum(-1), (b * b).sum(-1)
     flat = saa * sbb - sab * sab
     saa, sbb = saa + LOW_PASS_PX2, sbb + LOW_PASS_PX2
     det = saa * sbb - sab * sab
-    alpha = (gaussians.opacities.to(poses) * (flat.clamp(min=0) / det).sqrt()).clamp(max=float(MAX_ALPHA))
+    alpha = (gaussians.opacities.to(poses) * (flat.clamp(min=EDGE_ON_PX4) / det).sqrt()).clamp(max=float(MAX_ALPHA))
     seen = (alpha >= float(MIN_ALPHA)) & (centres[..., 2] >= NEAR_M)
     reach = 2 * torch.log((alpha / float(MIN_ALPHA)).clamp(min=1))
     left, right = _span(u, (reach * saa).sqrt(), width)
@@ -88,10 +86,9 @@ def splat_sums(gaussians: DeviceGaussians, camera: torch.Tensor, poses: torch.Te
     w = g / (1 - g)
     iz = inverse_z.flatten()[which]
     at = (which // len(gaussians) * height + row) * width + col
-    sums = torch.zeros((CHANNELS, len(poses) * height * width), dtype=poses.dtype, device=poses.device)
-    for channel, values in zip(sums, (torch.log1p(-g), w * qu, w * qv, w * qu * iz, w * qv * iz), strict=True):
-        channel.scatter_add_(0, at, values)
-    return sums.reshape(CHANNELS, len(poses), height, width).transpose(0, 1).contiguous()
+    empty = torch.zeros(len(poses) * height * width, dtype=poses.dtype, device=poses.device)
+    sums = [empty.scatter_add(0, at, v) for v in (torch.log1p(-g), w * qu, w * qv, w * qu * iz, w * qv * iz)]
+    return torch.stack(sums).reshape(CHANNELS, len(poses), height, width).transpose(0, 1).contiguous()
 
 
 def mask_and_flow(sums: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
