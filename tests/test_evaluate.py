@@ -33,8 +33,23 @@ def test_ranking_and_accuracy() -> None:
     assert figures["auc"] == pytest.approx(5 / 6, abs=1e-4)
     assert (figures["acc"], figures["inspected"], figures["images"]) == (0.6, 0.8, 5)
     assert (figures["auc_inspected"], figures["acc_inspected"]) == (0.75, 0.5)
-    assert figures["kinds"] == {"dent": 0.5, "missing": 1.0}
+    assert figures["kinds"] == {"dent": 0.5, "missing": 1.0} == figures["kinds_network"]
+    assert figures["kinds_geometry"] == {"dent": 0.5, "missing": 0.5}
     assert figures["auc_no_refine"] is None and figures["ms_per_image"] == 20.0
+
+
+def test_intervals_are_of_parts_and_not_of_pictures() -> None:
+    """Ten pictures of a part that agree say no more than one of them: the interval does not shrink with them."""
+    rng = np.random.default_rng(3)
+    few = [outcome(f"{k}", float(np.exp(rng.normal(bad))), "dent" if bad else "good", part=f"part {k}")
+           for k in range(40) for bad in (0, 1)]
+    many = [replace(o, name=f"{o.name} {k}") for o in few for k in range(10)]
+    low, high = metrics(few)["auc_interval"]
+    assert low < metrics(few)["auc"] < high and high - low > 0.1
+    assert metrics(many)["auc_interval"] == [low, high]
+    assert metrics(few)["gain_over_network"] == [0.0, 0.0]  # the score is the network's here
+    assert metrics(few)["gain_over_geometry"][0] > 0.1  # which is blind here
+    assert metrics([outcome("a", 0.5), outcome("b", 2.0, "dent")])["auc_interval"] is None  # one part says nothing
 
 
 def test_boxes_are_counted_both_ways() -> None:

@@ -2,6 +2,9 @@
 
 - ``auc``: area under the ROC curve of the score over all pictures; those that could not be inspected are ranked by the
   score at their untrusted pose, or at the limit where there is no pose at all.
+- ``auc_geometry``, ``auc_network``, ``auc_query_only``, ``auc_no_refine``: of one piece of evidence alone.
+- ``auc_interval``, ``gain_over_geometry``, ``gain_over_network``: 95 % of 1000 bootstrap samples of the parts, of the
+  AUC and of how much larger it is than that of one piece of evidence.
 - ``acc``: accuracy of score > 1 over all pictures; ``auc_inspected`` and ``acc_inspected`` over those with a verdict.
 - ``acc_calibrated``, ``frr_measured``: parts are split in two halves; the good pictures of each half calibrate, the
   other half is judged.
@@ -14,7 +17,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import cv2
@@ -29,7 +33,12 @@ from ptad_core.types import Box, FloatArray
 FPR_LIMIT = 0.3
 LEVELS = 400
 
+BOOTSTRAPS = 1000
+
 Scores = Callable[[Outcome], float]
+EVIDENCE: Mapping[str, Scores] = MappingProxyType({
+    "fused": lambda o: o.score, "geometry": lambda o: o.geometry, "network": lambda o: o.network_logit,
+    "query_only": lambda o: o.query_logit, "no_refine": lambda o: o.unrefined_logit})
 
 
 def metrics(outcomes: Sequence[Outcome], rate: float = 0.01) -> dict[str, Any]:
@@ -44,14 +53,12 @@ def metrics(outcomes: Sequence[Outcome], rate: float = 0.01) -> dict[str, Any]:
         "auc_inspected": auc(truth[inspected], scores[inspected]),
         "acc_inspected": float((failed == truth)[inspected].mean()) if inspected.any() else None,
         **calibrated(outcomes, rate), **boxes(outcomes), **pixels(outcomes),
-        "auc_geometry": auc(truth, np.array([o.geometry for o in outcomes])),
-        "auc_network": auc_of(outcomes, lambda o: o.network_logit),
-        "auc_query_only": auc_of(outcomes, lambda o: o.query_logit),
-        "auc_no_refine": auc_of(outcomes, lambda o: o.unrefined_logit),
+        **{f"auc_{name}": auc_of(outcomes, score) for name, score in EVIDENCE.items() if name != "fused"},
+        **intervals(outcomes),
         "pose_error_deg": _median([o.pose_error_deg for o in outcomes]),
         "ms_per_image": _median([o.detect_ms for o in outcomes]),
-        "kinds": {kind: auc_of([o for o in outcomes if o.kind == kind or not o.defective], lambda o: o.score)
-                  for kind in sorted({o.kind for o in outcomes if o.defective})},
+        "kinds": kinds(outcomes, EVIDENCE["fused"]), "kinds_network": kinds(outcomes, EVIDENCE["network"]),
+        "kinds_geometry": kinds(outcomes, EVIDENCE["geometry"]),
         "families": {family: auc_of([o for o in outcomes if o.family == family], lambda o: o.score)
                      for family in sorted({o.family for o in outcomes})},
     }
@@ -68,11 +75,39 @@ def auc_of(outcomes: Sequence[Outcome], score: Scores) -> float | None:
 
     None where no picture has any.
     """
+    values = scores_of(outcomes, score)
+    return None if values is None else auc(np.array([o.defective for o in outcomes]), values)
+
+
+def scores_of(outcomes: Sequence[Outcome], score: Scores) -> FloatArray | None:
+    """Return a score of every picture, those without it in the middle; None where no picture has any."""
     values = np.array([score(o) for o in outcomes], dtype=np.float64)
     known = np.isfinite(values)
-    if not known.any():
-        return None
-    return auc(np.array([o.defective for o in outcomes]), np.where(known, values, np.median(values[known])))
+    return np.where(known, values, np.median(values[known])) if known.any() else None
+
+
+def kinds(outcomes: Sequence[Outcome], score: Scores) -> dict[str, float | None]:
+    """Return the AUC of each kind of defect against all good pictures."""
+    return {kind: auc_of([o for o in outcomes if o.kind == kind or not o.defective], score)
+            for kind in sorted({o.kind for o in outcomes if o.defective})}
+
+
+def intervals(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Return the bootstrap intervals; parts are drawn and not pictures, for pictures of one part are alike."""
+    truth = np.array([o.defective for o in outcomes])
+    scores = {name: scores_of(outcomes, EVIDENCE[name]) for name in ("fused", "geometry", "network")}
+    rows_of = [np.flatnonzero([o.part == part for o in outcomes]) for part in sorted({o.part for o in outcomes})]
+    rng = np.random.default_rng(0)
+    drawn: dict[str, list[float]] = {name: [] for name in scores}
+    for _ in range(BOOTSTRAPS if len(rows_of) > 1 else 0):
+        rows = np.concatenate([rows_of[k] for k in rng.integers(len(rows_of), size=len(rows_of))])
+        if 0 < truth[rows].sum() < len(rows):
+            for name, values in scores.items():
+                drawn[name].append(math.nan if values is None else float(roc_auc_score(truth[rows], values[rows])))
+    fused = np.array(drawn["fused"])
+    of = {"auc_interval": fused, **{f"gain_over_{name}": fused - drawn[name] for name in ("geometry", "network")}}
+    return {name: [round(float(q), 4) for q in np.quantile(values, (0.025, 0.975))]
+            if len(values) and np.isfinite(values).all() else None for name, values in of.items()}
 
 
 def calibrated(outcomes: Sequence[Outcome], rate: float) -> dict[str, Any]:

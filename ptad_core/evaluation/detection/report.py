@@ -108,7 +108,12 @@ def _text(figures: dict[str, Any]) -> str:
     lines = ["# Evaluation of detection", "", "Definitions: `ptad_core/evaluation/detection/metrics.py`.", "",
              "| figure | value |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in figures.items() if not isinstance(value, dict)]
-    for table in ("kinds", "families"):
-        lines += ["", f"| {table} | AUC against all good pictures |", "|---|---|"]
-        lines += [f"| {name} | {value} |" for name, value in figures.get(table, {}).items()]
+    by_kind = {evidence: figures[f"kinds{suffix}"] for evidence, suffix in
+               (("fused", ""), ("network", "_network"), ("geometry", "_geometry"))}
+    lines += ["", "AUC against all good pictures, by kind of defect:", "",
+              "| kind | " + " | ".join(by_kind) + " |", "|---|---|---|---|"]
+    lines += [f"| {kind} | " + " | ".join(str(values[kind]) for values in by_kind.values()) + " |"
+              for kind in figures["kinds"]]
+    lines += ["", "| family | AUC, fused |", "|---|---|"]
+    lines += [f"| {name} | {value} |" for name, value in figures["families"].items()]
     return "\n".join([*lines, "", "Curves: roc.png, pr.png. Worst cases: worst.png (picture, anomaly map, truth).", ""])
