@@ -33,7 +33,7 @@ endif
 
 MESSAGES := $(wildcard ptad_msgs/* ptad_msgs/*/* tools/tf2_msgs_standin/* tools/tf2_msgs_standin/msg/*)
 
-.PHONY: help env dev learning gpu demo test lint real bench-pose bench-detect bench-silhouette bench-gpu bench-ros faults \
+.PHONY: help env dev learning gpu demo test lint real bench-pose bench-detect ablations bench-silhouette bench-gpu bench-ros faults \
         soak fuzz clean
 
 help:  ## this list
@@ -59,6 +59,9 @@ bench-pose: dev  ## the pose benchmark: make bench-pose [MESHES=FOLDER] [PAIRS=2
 
 bench-detect: dev  ## the detection benchmark, on shapes that no training saw: make bench-detect [IMAGES=600]
 	@$(PY) -m benchmarks.bench_detect --images $(or $(IMAGES),600)
+
+ablations: dev  ## what each part of detection adds: make ablations [IMAGES=600] [ABLATIONS="--ratios 1 0.1"]
+	@$(PY) -m benchmarks.ablations --images $(or $(IMAGES),600) $(ABLATIONS)
 
 bench-silhouette: env  ## how well rendered silhouettes fit the true ones
 	@$(PY) -m benchmarks.silhouette_bias

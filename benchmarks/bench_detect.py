@@ -40,13 +40,12 @@ SEEDS = {"validation": 100, "test": 200}
 def main() -> None:
     """Judge all pictures, report, fit if asked to."""
     options = _options()
-    samples = Samples(options.images, SEEDS[options.split], SPLIT[options.split], size_px=256,
-                      look=Look.TEST if options.split == "test" else Look.TRAIN, backdrop=True)
+    samples = samples_of(options.split, options.images)
     outcomes: list[Outcome] = []
     pictures = {}
     start = time.perf_counter()
     for case in cases_of_samples(samples, ReferenceConfig()):
-        outcomes.append(judge_aligned(align_case(case, _config(case)), options.network, options.query_only))
+        outcomes.append(judge_aligned(align_case(case, config_of(case)), options.network, options.query_only))
         pictures[case.name] = case.image_bgr
         if len(outcomes) % 20 == 0:
             print(f"{len(outcomes)} of {options.images} pictures, {time.perf_counter() - start:.0f} s",
@@ -59,6 +58,12 @@ def main() -> None:
     if options.fit is not None:
         fit(outcomes, options.fit)
     print(json.dumps({"detect": figures}))
+
+
+def samples_of(split: str, images: int) -> Samples:
+    """Return the pictures of a split: those of the test have their own look too."""
+    return Samples(images, SEEDS[split], SPLIT[split], size_px=256,
+                   look=Look.TEST if split == "test" else Look.TRAIN, backdrop=True)
 
 
 def fit(outcomes: list[Outcome], path: Path) -> None:
@@ -76,7 +81,7 @@ def fit(outcomes: list[Outcome], path: Path) -> None:
         o.network_logit, o.outline_pct, o.edges_pct)), "network:", auc_of(usable, lambda o: o.network_logit))
 
 
-def _config(case: Case) -> InspectorConfig:
+def config_of(case: Case) -> InspectorConfig:
     """Settings as an integrator would make them: no shadows on a backdrop, a tolerance that 256 pixels can show."""
     tolerance_mm = 1000 * TOLERANCE_SHARE * case.reference.diameter_m
     return InspectorConfig(segmentation=SegmentationConfig(shadows=False),

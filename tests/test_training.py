@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 from core_parts import CAMERA, bracket, exact_mask, picture, renderer, seen_from
 
 torch = pytest.importorskip("torch")
+torch.set_num_threads(1)  # networks this small are sooner done by one thread than more of them are woken
 
-from ptad_core.config import ReferenceConfig  # noqa: E402  only where torch is
+from benchmarks import ablations  # noqa: E402  only where torch is
+from ptad_core.config import ReferenceConfig  # noqa: E402
 from ptad_core.detection.learned import ask  # noqa: E402
 from ptad_core.detection.network.inputs import (  # noqa: E402
     CHANNELS,
@@ -26,8 +29,8 @@ from ptad_core.detection.network.inputs import (  # noqa: E402
     encode,
     network_window,
 )
-from ptad_core.detection.network.weights import Form, load_weights  # noqa: E402
-from ptad_core.errors import PtadError  # noqa: E402
+from ptad_core.detection.network.weights import Form, load_weights, save_weights  # noqa: E402
+from ptad_core.errors import NetworkError, PtadError  # noqa: E402
 from ptad_core.frames import rotation_angle_deg  # noqa: E402
 from ptad_core.reference import reference_from_mesh  # noqa: E402
 from ptad_core.rendering.view import look  # noqa: E402
@@ -167,6 +170,40 @@ def test_training_goes_on_where_it_stopped(form: Form, data: Path, tmp_path: Pat
     assert saved["step"] == 4
     kept = network.state_dict()["backbone.conv1.weight"]
     assert torch.allclose(kept.float(), saved["mean"]["backbone.conv1.weight"], atol=1e-3)
+
+
+def test_training_begins_with_given_weights(data: Path, tmp_path: Path) -> None:
+    """With next to no learning rate the network stays what it began with; weights of another form are refused."""
+    form = Form("comparer", 8)
+    torch.manual_seed(5)
+    given = form.build()
+    given.score_head[2].bias.data.fill_(3.0)
+    save_weights(given, form, tmp_path / "given.safetensors")
+    recipe = Recipe(form, epochs=1, pairs_per_epoch=4, batch=4, workers=0, learning_rate=1e-9,
+                    init=str(tmp_path / "given.safetensors"))
+    train(data, data, tmp_path / "out", recipe, str)
+    network, _, _ = load_weights(tmp_path / "out" / "weights.safetensors")
+    for name, value in given.named_parameters():
+        assert torch.allclose(network.get_parameter(name), value, atol=1e-3)
+    with pytest.raises(NetworkError, match="expected weights of"):
+        train(data, data, tmp_path / "other", Recipe(Form("query", 8), init=recipe.init), str)
+
+
+def test_ablations_are_one_command(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                   capsys: pytest.CaptureFixture[str], reference_config: ReferenceConfig) -> None:
+    (tmp_path / "train").symlink_to(data)
+    (tmp_path / "validation").symlink_to(data)
+    monkeypatch.setattr(ablations, "ReferenceConfig", lambda: replace(reference_config, gaussians=1500, views=20))
+    monkeypatch.setattr("sys.argv", [
+        "ablations", "--data", str(tmp_path), "--out", str(tmp_path / "out"), "--images", "5", "--split", "validation",
+        "--forms", "query", "--ratios", "1", "0.5", "--width", "8", "--epochs", "1", "--pairs-per-epoch", "4",
+        "--workers", "0"])
+    ablations.main()
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])["ablations"]
+    assert list(figures) == ["fused", "network", "geometry", "no_refine", "query", "ratio_1", "ratio_0.5"]
+    assert all(value is not None and 0 <= value <= 1 for value in figures.values())
+    pairs = {name: json.loads((tmp_path / "out" / name / "recipe.json").read_text()) for name in ("query", "ratio_0.5")}
+    assert pairs["query"]["form"]["name"] == "query" and pairs["ratio_0.5"]["ratio"] == 0.5
 
 
 def vars_of(recipe: Recipe) -> dict[str, object]:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from ptad_core.detection.geometry import Geometry
-from ptad_core.detection.network.inputs import encode, network_window
+from ptad_core.detection.network.inputs import Pair, encode, network_window
 from ptad_core.detection.regions import region_of
 from ptad_core.filters import distance_to
 from ptad_core.rendering.view import View
@@ -28,12 +28,17 @@ FAINT = 0.5
 
 def ask(judge: Judge, image_bgr: ColorImage, mask: MaskImage, view: View, diameter_m: float) -> Opinion:
     """Show a rectified (H, W, 3) image with its (H, W) object mask and the aligned reference to a network."""
-    window = network_window(view.window, judge.size_px)
+    return judge(network_input(image_bgr, mask, view, diameter_m, judge.size_px))
+
+
+def network_input(image_bgr: ColorImage, mask: MaskImage, view: View, diameter_m: float, size_px: int) -> Pair:
+    """Return the (9, S, S) input of a network, S being ``size_px``; the rest as for :func:`ask`."""
+    window = network_window(view.window, size_px)
     # The nearest pixel and not a blend: between depths, normals or a depth and none there is no surface.
     at = ((np.arange(window.size) + 0.5) * view.window.size / window.size).astype(np.int64)
     take = np.ix_(at, at)
     shown = view.rendering
-    return judge(encode(image_bgr, mask, shown.mask[take], shown.depth[take], shown.normals[take], window, diameter_m))
+    return encode(image_bgr, mask, shown.mask[take], shown.depth[take], shown.normals[take], window, diameter_m)
 
 
 def learned_regions(opinion: Opinion, cell_limit: float, score: float, view: View, geometry: Geometry,
