@@ -8,16 +8,16 @@ distance both ways for the best of them.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ptad_core.frames import make_transform
 from ptad_core.pose.query import Query
 from ptad_core.reference.build import Reference
-from ptad_core.reference.symmetry import symmetric_angle_deg
 from ptad_core.reference.views import ring_directions
 from ptad_core.types import FloatArray
 
@@ -40,6 +40,34 @@ RING_ROLL_DEG = 30.0
 
 Allowed = NDArray[np.bool_]
 """(V, rolls) which of the reference's views, turned through which roll, are tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """What is ranked against what.
+
+    Attributes:
+        outlines: (V, n, 2) of the views, in diameters.
+        allowed: (V, rolls).
+        distance: (S, S) float32 from each pixel to the query's outline.
+        query: (m, 2) some of its points.
+        low: (2,) low corner x, y of its box.
+        high: (2,) the high one.
+        limit: the distance beyond which nothing counts, pixels.
+    """
+
+    outlines: FloatArray
+    allowed: Allowed
+    distance: NDArray[np.float32]
+    query: FloatArray
+    low: FloatArray
+    high: FloatArray
+    limit: float
+
+
+Rank = Callable[[Contest], FloatArray | None]
+"""Returns the (k, 5) best candidates, best first: their view, their roll in radians, and how they were placed: pixels
+per diameter, and the origin x, y. None where it cannot now."""
 
 
 def whole_sphere(reference: Reference) -> Allowed:
@@ -65,7 +93,7 @@ def cone(query: Query, reference: Reference, R_camera_part: FloatArray, angle_de
 
 
 def candidate_poses(query: Query, reference: Reference, allowed: Allowed, count: int, apart_deg: float,
-                    ) -> list[FloatArray]:
+                    rank: Rank | None = None) -> list[FloatArray]:
     """Return up to ``count`` first guesses of T_camera_part, best first, clearly different from each other.
 
     Args:
@@ -74,35 +102,50 @@ def candidate_poses(query: Query, reference: Reference, allowed: Allowed, count:
         allowed: (V, rolls) which views are tried, and how they may be rolled.
         count: how many to return.
         apart_deg: angle between any two of them, if not ``APART_DIAMETERS`` between their places.
+        rank: does the ranking, where that is not the CPU's.
     """
     views = np.flatnonzero(allowed.any(axis=1))
-    allowed = allowed[views]
     if len(views) == 0:
         return []
+    contest = _contest(query, reference, views, allowed[views])
+    ranked = rank(contest) if rank is not None else None
+    if ranked is None:
+        ranked = _rank(contest)
+    poses = _poses(query, reference, views[ranked[:, 0].astype(np.int64)], ranked[:, 1], ranked[:, 2:])
+    left = np.ones(len(poses), dtype=bool)
+    chosen: list[FloatArray] = []
+    while left.any() and len(chosen) < count:
+        best = poses[np.argmax(left)]
+        chosen.append(best)
+        left &= _apart(poses, best, reference, apart_deg)
+    return chosen
+
+
+def _contest(query: Query, reference: Reference, views: NDArray[np.int64], allowed: Allowed) -> Contest:
     outline = query.few.points[:QUERY_POINTS]
-    seen = _seen(query, reference, views, outline)
     low, high = query.outline.points.min(0), query.outline.points.max(0)
-    diagonal = float(np.linalg.norm(high - low))
     far = np.ones(query.mask.shape, np.uint8)
     at = np.rint(query.outline.points).astype(np.int64)
     far[at[:, 1], at[:, 0]] = 0
     distance = np.asarray(cv2.distanceTransform(far, cv2.DIST_L2, 5), dtype=np.float32)
-    limit = TRUNCATION * diagonal
-    forward = _forward(seen, allowed, distance, low, high, limit)
+    limit = TRUNCATION * float(np.linalg.norm(high - low))
+    return Contest(_seen(query, reference, views, outline), allowed, distance, outline, low, high, limit)
+
+
+def _rank(contest: Contest) -> FloatArray:
+    """``Rank`` on the CPU."""
+    c = contest
+    forward = _forward(c.outlines, c.allowed, c.distance, c.low, c.high, c.limit)
     order = np.argpartition(forward, min(SHORTLIST, forward.size - 1), axis=None)[:SHORTLIST]
     order = np.sort(order[np.isfinite(forward.ravel()[order])])
-    both = _both_ways(seen, order, outline, low, high, limit)
+    both = _both_ways(c.outlines, order, c.query, c.low, c.high, c.limit)
+    ranked = np.empty((len(order), 5))
     placed = np.empty((PLACEMENTS, 3))
-    chosen: list[FloatArray] = []
-    for k in np.argsort(both, kind="stable"):
+    for row, k in zip(ranked, np.argsort(both, kind="stable"), strict=True):
         view, roll, how = _unravel(order[k])
-        _place(seen[view], roll, low, high, placed)
-        T = _pose(query, reference, int(views[view]), roll, placed[how])
-        if all(_apart(T, other, reference, apart_deg) for other in chosen):
-            chosen.append(T)
-        if len(chosen) == count:
-            break
-    return chosen
+        _place(c.outlines[view], roll, c.low, c.high, placed)
+        row[:] = view, roll, *placed[how]
+    return ranked
 
 
 def _seen(query: Query, reference: Reference, views: NDArray[np.int64], outline: FloatArray) -> FloatArray:
@@ -121,30 +164,37 @@ def _seen(query: Query, reference: Reference, views: NDArray[np.int64], outline:
     return out
 
 
-def _apart(T_a: FloatArray, T_b: FloatArray, reference: Reference, angle_deg: float) -> bool:
-    shift = (T_a[:3, :3] - T_b[:3, :3]) @ reference.center_m + T_a[:3, 3] - T_b[:3, 3]
-    return bool(shift @ shift > (APART_DIAMETERS * reference.diameter_m) ** 2
-                or symmetric_angle_deg(T_a[:3, :3], T_b[:3, :3], reference.symmetries) > angle_deg)
+def _apart(poses: FloatArray, other: FloatArray, reference: Reference, angle_deg: float) -> Allowed:
+    """(n,) which of (n, 4, 4) poses are clearly different from another one."""
+    shift = (poses - other)[:, :3, :3] @ reference.center_m + (poses - other)[:, :3, 3]
+    trace = np.einsum("nij,sij->ns", poses[:, :3, :3], other[:3, :3] @ reference.symmetries).max(axis=1)
+    return np.asarray(((shift**2).sum(axis=1) > (APART_DIAMETERS * reference.diameter_m) ** 2)
+                      | (trace < 1 + 2 * np.cos(np.radians(angle_deg))))
 
 
-def _pose(query: Query, reference: Reference, view: int, roll: float, placed: FloatArray) -> FloatArray:
-    """The pose that shows a view, rolled, as it was placed."""
-    px_per_diameter, centre_px = placed[0], placed[1:]
-    camera = query.camera
-    ray = np.array([(centre_px[0] - camera.cx) / camera.fx, (centre_px[1] - camera.cy) / camera.fy, 1.0])
+def _poses(query: Query, reference: Reference, views: NDArray[np.int64], rolls: FloatArray, placed: FloatArray,
+           ) -> FloatArray:
+    """(n, 4, 4) poses that show (n,) views, rolled, as they were placed (n, 3)."""
+    px_per_diameter, camera = placed[:, 0], query.camera
+    rays = np.column_stack([(placed[:, 1] - camera.cx) / camera.fx, (placed[:, 2] - camera.cy) / camera.fy,
+                            np.ones(len(placed))])
     depth = math.sqrt(camera.fx * camera.fy) * reference.diameter_m / px_per_diameter
-    c, s = math.cos(roll), math.sin(roll)
-    R_roll = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
-    R = _turn_axis_to(ray) @ R_roll @ reference.views.R_camera_part[view]
-    return make_transform(R, depth * ray - R @ reference.center_m)
+    c, s = np.cos(rolls), np.sin(rolls)
+    R_roll = np.zeros((len(rolls), 3, 3))
+    R_roll[:, 0, 0], R_roll[:, 0, 1], R_roll[:, 1, 0], R_roll[:, 1, 1], R_roll[:, 2, 2] = c, -s, s, c, 1
+    T = np.zeros((len(rolls), 4, 4))
+    T[:, :3, :3] = _turn_axis_to(rays) @ R_roll @ reference.views.R_camera_part[views]
+    T[:, :3, 3] = depth[:, None] * rays - T[:, :3, :3] @ reference.center_m
+    T[:, 3, 3] = 1
+    return T
 
 
-def _turn_axis_to(ray: FloatArray) -> FloatArray:
-    """The shortest (3, 3) rotation that turns the optical axis onto a ray: a view seen off the axis."""
-    a = ray / np.linalg.norm(ray)
-    v = np.array([-a[1], a[0], 0.0])
-    K = np.array([[0.0, 0.0, v[1]], [0.0, 0.0, -v[0]], [-v[1], v[0], 0.0]])
-    return np.asarray(np.eye(3) + K + K @ K / (1 + a[2]), dtype=np.float64)
+def _turn_axis_to(rays: FloatArray) -> FloatArray:
+    """The shortest (..., 3, 3) rotations that turn the optical axis onto (..., 3) rays: views seen off the axis."""
+    a = rays / np.linalg.norm(rays, axis=-1, keepdims=True)
+    K = np.zeros((*a.shape, 3))
+    K[..., :2, 2], K[..., 2, :2] = a[..., :2], -a[..., :2]
+    return np.asarray(np.eye(3) + K + K @ K / (1 + a[..., 2, None, None]), dtype=np.float64)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
