@@ -81,14 +81,14 @@ def test_systems_are_solved_as_numpy_does() -> None:
     rng = np.random.default_rng(0)
     J = rng.normal(size=(5, 40, 6)) * np.array([1e3, 2e3, 500, 3, 8, 20])
     A, b = np.einsum("bni,bnj->bij", J, J), rng.normal(size=(5, 6))
-    x = solver._solve6(torch.from_numpy(A), torch.from_numpy(b)).numpy()
+    x = solver.solve6(torch.from_numpy(A), torch.from_numpy(b)).numpy()
     assert x == pytest.approx(np.linalg.solve(A, b[..., None])[..., 0], rel=1e-9)
 
 
 def test_rotations_are_those_of_the_frames() -> None:
     w = np.array([[0.0, 0.0, 0.0], [1e-9, 0.0, 2e-9], [0.3, -0.2, 0.5], [2.0, 1.0, -1.5]])
     expected = np.stack([rotation_exp(v) for v in w])
-    assert solver._rotation(torch.from_numpy(w)).numpy() == pytest.approx(expected, abs=1e-12)
+    assert solver.rotation(torch.from_numpy(w)).numpy() == pytest.approx(expected, abs=1e-12)
 
 
 def query_at(T: FloatArray, size: int = 128) -> Query:

@@ -27,7 +27,7 @@ ON_GPU = torch.cuda.is_available()
 if not ON_GPU and os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("needs a GPU, or TRITON_INTERPRET=1", allow_module_level=True)
 
-from ptad_core.gpu import kernels, level_set, splat_sums  # noqa: E402 - only where Triton can run
+from ptad_core.gpu import contour, contour_kernel, kernels, level_set, splat_sums  # noqa: E402 - where Triton can run
 from ptad_core.gpu.level_set import DeviceQueries  # noqa: E402
 from ptad_core.outline import Outline  # noqa: E402
 from ptad_core.rendering.differentiable import camera_rows  # noqa: E402
@@ -132,3 +132,34 @@ def test_an_empty_image_and_an_empty_query() -> None:
     stats = kernels.level_set_sums(full, nothing, K, pivots, (3.0, 3.0, 3.0)).cpu()[0]
     assert stats[level_set.WEIGHT] == 0 and stats[level_set.COUNT] > 30
     assert stats[level_set.LOSS] == stats[level_set.COUNT]
+
+
+@pytest.mark.parametrize(("start_reach", "steps", "stride"), [(20.0, 4, 2), (8.0, 3, 1)])
+def test_contour_fits(start_reach: float, steps: int, stride: int) -> None:
+    """As the torch function fits them, a pose around the camera included; sizes that no block divides."""
+    rng = np.random.default_rng(0)
+    views = views_of(30)
+    q = query().few
+    count = 75 // stride
+    table = torch.from_numpy(np.column_stack([q.points, q.normals])[:count].astype(np.float32)).to(DEVICE)
+    camera = query().camera
+    K = torch.tensor([camera.fx, camera.fy, camera.cx, camera.cy, 0.8], dtype=torch.float32, device=DEVICE)
+    along = np.arange(steps + 1) / max(steps - 3, 1)
+    reaches = torch.tensor(np.maximum(4.0, start_reach * (4.0 / start_reach) ** along), dtype=torch.float32).to(DEVICE)
+    T = np.stack([near(T_BRACKET, k) for k in range(2)] + [T_BRACKET])[:, :3]
+    T[:, :, 3] += T[:, :, :3] @ bracket().center_m + rng.normal(size=(3, 3)) * 0.002
+    T[2, 2, 3] = 0.01
+    poses = torch.from_numpy(T.astype(np.float32)).to(DEVICE)
+    found, costs = (t.cpu().double() for t in contour_kernel.fit_contours(views, poses, K, table, reaches, stride))
+    expected, wanted = (t.cpu().double() for t in contour.fit_contours(views, poses, K, table, reaches, stride))
+    assert torch.isinf(costs[2]) and torch.isinf(wanted[2]) and (wanted[:2] < 4).all()
+    assert (costs - wanted)[:2].abs().max() < 0.01
+    assert (found - expected)[:2, :, :3].abs().max() < 2e-3 and (found - expected)[:2, :, 3].abs().max() < 2e-4
+    moved = (expected - poses.cpu().double())[:2].abs().amax(dim=(1, 2))
+    assert (moved > 5e-3).all()
+
+
+def views_of(count: int) -> contour.DeviceViews:
+    from ptad_core.reference.views import render_views, sphere_directions
+    rendered = render_views(gaussians(), bracket().center_m, bracket().diameter_m, sphere_directions(count))
+    return contour.DeviceViews.upload(rendered, DEVICE)

@@ -73,9 +73,9 @@ def solve(R: torch.Tensor, centre: torch.Tensor, centre_part: torch.Tensor, step
         active = ~now.converged & ~now.lost
         H, g = _normal_equations(now.stats)
         ridge = damping[:, None] * torch.diagonal(H, dim1=1, dim2=2) + 1e-12
-        step = _solve6(H + torch.diag_embed(ridge), g)
+        step = solve6(H + torch.diag_embed(ridge), g)
         moved2 = (step * (H @ step[:, :, None])[:, :, 0]).sum(1) / now.stats[:, WEIGHT].clamp(min=1e-9)
-        next_R, next_centre = _rotation(step[:, 3:]) @ now.R, now.centre + step[:, :3]
+        next_R, next_centre = rotation(step[:, 3:]) @ now.R, now.centre + step[:, :3]
         behind = next_centre[:, 2] <= 0
         stats = _at(next_R, next_centre, centre_part, reach, linearise)
         lost = active & (behind | ~_meets(stats))
@@ -116,7 +116,7 @@ def _normal_equations(stats: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return H, stats[:, len(UPPER):len(UPPER) + 6]
 
 
-def _solve6(A: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+def solve6(A: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Gauss-Jordan of (B, 6, 6) positive definite systems: library solvers synchronise with the host.
 
     Rows and columns are scaled to a diagonal of ones first, metres and radians apart as they are.
@@ -130,7 +130,7 @@ def _solve6(A: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return left[:, :, 6] * scale
 
 
-def _rotation(w: torch.Tensor) -> torch.Tensor:
+def rotation(w: torch.Tensor) -> torch.Tensor:
     """(B, 3, 3) rotations of (B, 3) rotation vectors."""
     angle2 = (w * w).sum(1)[:, None, None]
     zero = torch.zeros_like(w[:, 0])
