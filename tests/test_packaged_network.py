@@ -38,7 +38,11 @@ def test_weights_are_loaded_by_default_and_answer() -> None:
     assert "validation" in judge.fusion.fitted_on
     assert judge.fusion.network > 0, "a picture that the network doubts is more likely defective"
     rng = np.random.default_rng(0)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
     opinion = judge(rng.integers(0, 256, (CHANNELS, SIZE_PX, SIZE_PX)).astype(np.uint8))
+    assert torch.get_num_threads() == 3, "what else the process does with torch stays as it was set"
+    torch.set_num_threads(before)
     assert np.isfinite(opinion.logit) and opinion.missing.shape == (SIZE_PX // 4, SIZE_PX // 4)
     assert opinion.surplus.min() >= 0 and opinion.surplus.max() <= 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,6 @@ import pytest
 from core_parts import CAMERA, bracket, exact_mask, picture, renderer, seen_from
 
 torch = pytest.importorskip("torch")
-torch.set_num_threads(1)  # networks this small are sooner done by one thread than more of them are woken
 
 from benchmarks import ablations  # noqa: E402  only where torch is
 from ptad_core.config import ReferenceConfig  # noqa: E402
@@ -40,6 +40,15 @@ from ptad_core.training.pairs import GOOD, STRIDE, TrainingPair, scene_pairs, sh
 from ptad_core.training.pose_errors import draw_aligned  # noqa: E402
 from ptad_core.training.shards import open_pairs, write_shards  # noqa: E402
 from ptad_core.training.train import Recipe, train  # noqa: E402
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Networks this small are sooner done by one thread than more of them are woken."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

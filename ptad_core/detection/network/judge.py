@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,6 @@ class Judge:
             raise NetworkError(f"{path}: expected a network of the form comparer, got {self.form.name}: the published "
                                "form is a baseline, it gives one box and no map")
         self._network = _folded(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        torch.set_num_threads(1)  # so little work is done sooner by one thread than more of them are woken
         beside = path.with_suffix(".json")
         self.fusion = Fusion(**_fusion_of(beside)) if beside.exists() else Fusion()
         self.digest = digest_of(path) + (digest_of(beside) if beside.exists() else "")
@@ -87,10 +87,23 @@ class Judge:
     def __call__(self, pair: Pair) -> Opinion:
         """Judge one (9, S, S) input."""
         x = torch.from_numpy(pair)[None].float().div_(255.0).contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode():
+        with torch.inference_mode(), _one_thread():
             score, cells = self._network(x)
             missing, surplus = torch.sigmoid(cells[0]).numpy()
         return Opinion(float(score[0]), np.asarray(missing, np.float32), np.asarray(surplus, np.float32))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch use one thread for a while: so little work is done sooner by one than more are woken, by far where
+    others keep the cores busy. What else the process does with torch goes on as it was set.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _fusion_of(path: Path) -> Mapping[str, Any]:
