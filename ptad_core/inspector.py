@@ -155,7 +155,7 @@ class Inspector:
     def _align(self, image: ColorImage | None, camera: Camera, segmentation: Segmentation,
                seeds: tuple[PoseSeed, ...]) -> Alignment:
         found = align(segmentation, camera, self.reference, self.config.pose, seeds, image,
-                      self._device.refine)
+                      self._device.pose)
         if found.trusted and found.pose is not None and self.config.pose.track:
             self._track = PoseSeed(found.pose.T_camera_part, SeedSource.TRACK, TRACK_SIGMA_DEG,
                                    TRACK_SIGMA_M_PER_DIAMETER * self.reference.diameter_m)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from core_parts import CAMERA, as_segmentation, bracket, exact_mask, seen_from, turned_by_deg
@@ -55,7 +56,7 @@ def test_cuda_without_a_gpu_is_an_error_at_start(reference: Reference) -> None:
 
 def test_cpu_asks_for_no_gpu(reference: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "_unusable", lambda: pytest.fail("was asked"))
-    assert choose_device("cpu", reference).refine is None
+    assert choose_device("cpu", reference).pose is None
 
 
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,73 +67,94 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 def make_usable(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     """A device by name; what runs on it is the CPU."""
     pytest.importorskip("torch", reason="needs torch: make learning")
-    from ptad_core.gpu import refine
-    made = refine.DeviceRefiner
+    from ptad_core.gpu import pose_device
+    made = pose_device.TorchPoseDevice
     monkeypatch.setattr(device, "_unusable", lambda: "")
-    monkeypatch.setattr(refine, "DeviceRefiner", lambda reference, _device: made(reference, "cpu"))
-    return refine
+    monkeypatch.setattr(pose_device, "TorchPoseDevice", lambda reference, _device: made(reference, "cpu"))
+    return pose_device
 
 
 def test_a_device_that_computes_the_same_is_taken(reference: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
     make_usable(monkeypatch)
     found = choose_device("auto", reference)
-    assert found.refine is not None and found.words.startswith("cuda, ")
+    assert found.pose is not None and found.words.startswith("cuda, ")
 
 
-@pytest.mark.parametrize(("what", "words"), [("splat_sums", "its mask differs"),
-                                             ("level_set_sums", "its normal equations differ")])
+@pytest.mark.parametrize(("part", "what", "words"), [
+    ("refiner", "splat_sums", "its mask differs"), ("refiner", "level_set_sums", "its normal equations differ"),
+    ("search", "fit_contours", "its contour fit ends")])
 def test_a_device_that_computes_something_else_is_refused(reference: Reference, monkeypatch: pytest.MonkeyPatch,
-                                                          what: str, words: str) -> None:
-    refine = make_usable(monkeypatch)
-    made = refine.DeviceRefiner
+                                                          part: str, what: str, words: str) -> None:
+    pose_device = make_usable(monkeypatch)
+    made = pose_device.TorchPoseDevice
 
     def wrong(*arguments: object) -> object:
-        refiner = made(*arguments)
-        right: Callable[..., object] = getattr(refiner, f"_{what}")
-        setattr(refiner, f"_{what}", lambda *a: 1.2 * right(*a))  # type: ignore[operator]
-        return refiner
+        found = made(*arguments)
+        stage = getattr(found, part)
+        right: Callable[..., Any] = getattr(stage, f"_{what}")
 
-    monkeypatch.setattr(refine, "DeviceRefiner", wrong)
+        def compute(*a: object) -> object:
+            result = right(*a)
+            return 1.2 * result if part == "refiner" else (result[0], result[1] + 1)
+
+        setattr(stage, f"_{what}", compute)
+        return found
+
+    monkeypatch.setattr(pose_device, "TorchPoseDevice", wrong)
     assert words in choose_device("auto", reference).words
     with pytest.raises(DeviceError, match=words):
         choose_device("cuda", reference)
 
 
 def test_a_driver_that_fails_is_reported(reference: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
-    refine = make_usable(monkeypatch)
+    pose_device = make_usable(monkeypatch)
 
     def broken(*_: object) -> object:
         raise RuntimeError("CUDA driver version is insufficient\nmore")
 
-    monkeypatch.setattr(refine, "DeviceRefiner", broken)
+    monkeypatch.setattr(pose_device, "TorchPoseDevice", broken)
     assert choose_device("auto", reference).words == ("cpu, chosen by auto: RuntimeError: CUDA driver version is "
                                                       "insufficient")
 
 
+@pytest.mark.parametrize(("part", "what"), [("refiner", "refine"), ("search", "fit"), ("search", "rank")])
 def test_out_of_memory_and_a_broken_device_leave_it_to_the_cpu(
-        reference: Reference, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+        reference: Reference, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, part: str, what: str,
+        ) -> None:
     make_usable(monkeypatch)
     import torch
     inspector = Inspector(reference, InspectorConfig(), "cuda")
-    refiner = inspector._device.refine
-    assert refiner is not None
     segmentation = as_segmentation(exact_mask(bracket(), T))
     calls = []
 
     def fail_with(error: Exception) -> None:
-        def refine(*_: object) -> None:
+        def fail(*_: object) -> None:
             calls.append(error)
             raise error
-        monkeypatch.setattr(refiner, "refine", refine)
+        monkeypatch.setattr(getattr(inspector._device.pose, part), what, fail)
 
     for error, words in ((torch.OutOfMemoryError("CUDA out of memory"), "for this image"),
                          (torch.OutOfMemoryError("CUDA out of memory"), "for this image"),
                          (torch.AcceleratorError("an illegal memory access"), "from now on")):
         caplog.clear()
+        before = len(calls)
         fail_with(error)
         inspector.reset()
         found = inspector.align(None, CAMERA, segmentation)
         assert found.trusted and found.pose is not None and turned_by_deg(found.pose.T_camera_part, T) < 1.0
-        assert words in caplog.text
+        assert words in caplog.text and len(calls) > before
     inspector.reset()
-    assert len(calls) == 3 and inspector.align(None, CAMERA, segmentation).trusted and len(calls) == 3
+    before = len(calls)
+    assert inspector.align(None, CAMERA, segmentation).trusted and len(calls) == before
+
+
+def test_the_whole_search_on_a_device_finds_what_the_cpus_finds(reference: Reference,
+                                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    make_usable(monkeypatch)
+    segmentation = as_segmentation(exact_mask(bracket(), T))
+    found, expected = (Inspector(reference, InspectorConfig(), name).align(None, CAMERA, segmentation).pose
+                       for name in ("cuda", "cpu"))
+    assert found is not None and expected is not None
+    assert turned_by_deg(found.T_camera_part, expected.T_camera_part) < 0.2
+    assert found.mask_iou == pytest.approx(expected.mask_iou, abs=0.005)
+    assert found.residual_px == pytest.approx(expected.residual_px, abs=0.05)

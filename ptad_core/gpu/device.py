@@ -11,7 +11,7 @@ from ptad_core.errors import DeviceError
 from ptad_core.reference.build import Reference
 
 if TYPE_CHECKING:
-    from ptad_core.gpu.refine import DeviceRefiner
+    from ptad_core.gpu.pose_device import TorchPoseDevice
 
 DEVICES = ("auto", "cpu", "cuda")
 NEEDED = ("torch", "triton")
@@ -21,18 +21,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What was chosen, and in words why; ``refine`` is None where the CPU does everything."""
+    """What was chosen, and in words why; ``pose`` is None where the CPU does everything."""
 
     words: str
-    refine: DeviceRefiner | None = None
+    pose: TorchPoseDevice | None = None
 
 
 def choose_device(wanted: str, reference: Reference) -> Device:
-    """Choose where poses of a part are refined, and log it.
+    """Choose where poses of a part are found, and log it.
 
     Args:
         wanted: cpu; cuda; or auto, which takes a GPU where there is one that computes what the CPU computes.
-        reference: the part; its Gaussians are uploaded here, once.
+        reference: the part; its Gaussians and views are uploaded here, once.
 
     Raises:
         DeviceError: if cuda was asked for and cannot be used.
@@ -43,14 +43,14 @@ def choose_device(wanted: str, reference: Reference) -> Device:
         return _chosen(Device("cpu, as asked for"))
     why_not = _unusable()
     if not why_not:
-        from ptad_core.gpu.refine import DeviceRefiner
+        from ptad_core.gpu.pose_device import TorchPoseDevice
         try:
-            refiner = DeviceRefiner(reference, "cuda")
-            why_not = refiner.difference_to_cpu()
+            pose = TorchPoseDevice(reference, "cuda")
+            why_not = pose.difference_to_cpu()
         except Exception as error:  # noqa: BLE001 - drivers and compilers fail in ways of their own; it is reported
             why_not = f"{type(error).__name__}: {error}".split("\n", maxsplit=1)[0]
         if not why_not:
-            return _chosen(Device(f"cuda, {refiner.name}: it computes what the CPU computes", refiner))
+            return _chosen(Device(f"cuda, {pose.name}: it computes what the CPU computes", pose))
     if wanted == "cuda":
         raise DeviceError(f"device: expected an NVIDIA GPU, as cuda was asked for: {why_not}; auto or cpu go without")
     return _chosen(Device(f"cpu, chosen by auto: {why_not}"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -21,7 +20,6 @@ from ptad_core.outline import Outline, find_outline, match_outlines
 from ptad_core.pose.query import Query
 from ptad_core.pose.refine import FINAL_REACH_PX, START_REACH_PX, MaskFit, inside_image
 from ptad_core.reference.build import Reference
-from ptad_core.reference.views import look_at
 from ptad_core.rendering.differentiable import camera_rows
 from ptad_core.rendering.splat import render_mask_flow
 from ptad_core.types import FloatArray, FloatImage
@@ -30,13 +28,10 @@ DIAGONAL = [UPPER.index((i, i)) for i in range(6)] + [WEIGHT, ERROR2, COUNT]
 CPU = torch.device("cpu")
 LEAST_OUTLINE = 4096
 """Room for the points of the queries' outlines; more than most have, so that recordings fit many."""
-PROBE_PX = 256
-PROBE_DISTANCE_IN_DIAMETERS = 3.0
 MAX_DIFFERENCE = 0.02
 """A splat's edge (1/255) may count in one precision and not in the other, several of them at one pixel."""
 MAX_RELATIVE_DIFFERENCE = 0.01
 
-logger = logging.getLogger(__name__)
 _threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="ptad-fits")
 
 
@@ -54,53 +49,27 @@ class DeviceRefiner:
         self._reference = reference
         self._gaussians = DeviceGaussians.upload(reference.gaussians, self._device)
         self._centre_part = torch.from_numpy(reference.center_m.astype(np.float64)).to(self._device)
-        self._broken = False
 
-    @property
-    def name(self) -> str:
-        """The device's name, for people."""
-        return torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "the CPU, by torch"
-
-    def difference_to_cpu(self) -> str:
+    def difference_to_cpu(self, camera: Camera, T: FloatArray) -> str:
         """Render and compare one view on both; '' where they agree, else what differs."""
-        distance = PROBE_DISTANCE_IN_DIAMETERS * self._reference.diameter_m
-        middle = (PROBE_PX - 1) / 2
-        camera = Camera(0.8 * PROBE_PX * PROBE_DISTANCE_IN_DIAMETERS, 0.8 * PROBE_PX * PROBE_DISTANCE_IN_DIAMETERS,
-                        middle, middle, PROBE_PX, PROBE_PX)
-        R = look_at(np.array([0.5, -0.6, 0.62]))
-        T = make_transform(R, np.array([0.0, 0.0, distance]) - R @ self._reference.center_m)
         expected = render_mask_flow(self._reference.gaussians, camera, T)[0]
         K = camera_rows([camera], self._device).float()
         sums = self._splat_sums(self._gaussians, K, torch.from_numpy(T[None, :3].astype(np.float32)).to(self._device),
-                                PROBE_PX, PROBE_PX)
+                                camera.height, camera.width)
         off = float(np.abs(mask_and_flow(sums)[0][0].cpu().numpy() - expected).max())
         if not off <= MAX_DIFFERENCE:
             return f"its mask differs from the CPU's by {off:.3g}, expected at most {MAX_DIFFERENCE:g}"
         outline = find_outline(expected)
         moved = Outline(outline.points + np.array([1.0, 0.5]), outline.normals)
-        pivot = torch.tensor([[0.0, 0.0, distance]], dtype=torch.float32)
+        pivot = torch.from_numpy((T[:3, :3] @ self._reference.center_m + T[:3, 3])[None].astype(np.float32))
         reach = (FINAL_REACH_PX,) * 3
         ours, theirs = (
             f(sums.to(d), DeviceQueries.of_queries([(moved, expected >= 0)], [0], d), K.to(d), pivot.to(d), reach)[0]
-            for f, d in ((self._level_set_sums, self._device), (level_set.level_set_sums, torch.device("cpu"))))
+            for f, d in ((self._level_set_sums, self._device), (level_set.level_set_sums, CPU)))
         off = float((ours.cpu().double() / theirs.double() - 1).abs()[DIAGONAL].max())
         if not off <= MAX_RELATIVE_DIFFERENCE:
             return f"its normal equations differ by {off:.3g}, expected at most {MAX_RELATIVE_DIFFERENCE:g}"
         return ""
-
-    def __call__(self, query: Query, poses: list[FloatArray], max_iterations: int) -> list[MaskFit] | None:
-        """Refine poses, best first; None where the device cannot: the CPU is to do it then."""
-        if self._broken:
-            return None
-        try:
-            return sorted(self.refine(query, poses, max_iterations), key=lambda fit: fit.cost_px)
-        except torch.OutOfMemoryError as error:
-            logger.warning("device: out of memory, the CPU takes over for this image: %s", _first_line(error))
-        except torch.AcceleratorError as error:
-            # A CUDA context does not recover from it.
-            self._broken = True
-            logger.error("device: failed, the CPU takes over from now on: %s", _first_line(error))  # noqa: TRY400 - the words suffice
-        return None
 
     def refine(self, query: Query, poses: list[FloatArray], max_iterations: int,
                start_reach_px: float = START_REACH_PX) -> list[MaskFit]:
@@ -170,7 +139,3 @@ class DeviceRefiner:
 def _room(count: int, least: int = 1) -> int:
     """The next power of two."""
     return max(least, 1 << (count - 1).bit_length())
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n", maxsplit=1)[0]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from ptad_core.pose.contour_fit import ContourFit, fit_contour
 from ptad_core.pose.interior import interior_support
 from ptad_core.pose.query import Query, make_query
 from ptad_core.pose.refine import FINAL_REACH_PX, MaskFit, refine_mask
-from ptad_core.pose.search import candidate_poses, cone, ring, whole_sphere
+from ptad_core.pose.search import Contest, candidate_poses, cone, ring, whole_sphere
 from ptad_core.pose.trust import NOISE_PX, agreement, covariance, margin, reasons_against
 from ptad_core.reference.build import Reference
 from ptad_core.reference.symmetry import symmetric_angle_deg
@@ -35,6 +36,7 @@ NEIGHBOUR_STEPS = 6
 """A fit may have stopped short of the pose it was near, at a bolt too far or held by a defect: so the best fits are
 turned by ``NEIGHBOUR_DEG`` both ways about three axes and fitted again."""
 COARSE_REACH_PX = 8.0
+COARSE_STEPS = 14
 MIN_OUTLINE_PX = 12
 MIN_CONE_DEG = 12.0
 """Candidate views lie about 8 degrees apart: a narrower cone might hold none."""
@@ -52,15 +54,27 @@ CLEAR_LEAD = 2.0
 CLOSE_LEAD = 0.5
 """A neighbouring pose of the same view whose outline is this much worse needs none either."""
 
-Refine = Callable[[Query, list[FloatArray], int], list[MaskFit] | None]
-"""Refines poses on another device, in at most so many steps, best first; None where it cannot now."""
+
+class PoseDevice(Protocol):
+    """Does on another device what the CPU does here; None where it cannot now, and the CPU is to do it."""
+
+    def rank(self, contest: Contest) -> FloatArray | None:
+        """Rank candidates; see ``search.Rank``."""
+
+    def fit(self, query: Query, poses: list[FloatArray], start_reach_px: float, iterations: int, stride: int,
+            ) -> list[ContourFit] | None:
+        """Fit the contour of each pose; see ``contour_fit.fit_contour``."""
+
+    def refine(self, query: Query, poses: list[FloatArray], max_iterations: int) -> list[MaskFit] | None:
+        """Refine poses in at most so many steps, best first."""
+
 
 _threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="ptad-pose")
 
 
 def align(segmentation: Segmentation, camera: Camera, reference: Reference, config: PoseConfig,
           seeds: tuple[PoseSeed, ...] = (), image_bgr: ColorImage | None = None,
-          refine: Refine | None = None) -> Alignment:
+          device: PoseDevice | None = None) -> Alignment:
     """Find T_camera_part from the object's mask.
 
     Seeds are tried in their order; the first that leads to a trusted pose wins. Without seeds, or when none holds
@@ -75,7 +89,7 @@ def align(segmentation: Segmentation, camera: Camera, reference: Reference, conf
         seeds: first guesses, most trustworthy first.
         image_bgr: (H, W, 3) rectified; what lies inside the outline decides between poses of like outlines. Without
             it only the outline counts.
-        refine: does the refinement, where that is not the CPU's.
+        device: does ranking, fits and refinement, where that is not the CPU.
     """
     if segmentation.box_px is None:
         return Alignment(None, (Reason.NO_OBJECT,), "there is no mask to align to")
@@ -85,7 +99,7 @@ def align(segmentation: Segmentation, camera: Camera, reference: Reference, conf
     prior = next((seed for seed in seeds if seed.source == SeedSource.TF), None)
     tried: list[Alignment] = []
     for seed in (*seeds, None) if config.search_when_seed_fails or not seeds else seeds:
-        found = _hold_against(prior, _search(query, reference, config, seed, image_bgr, refine), reference,
+        found = _hold_against(prior, _search(query, reference, config, seed, image_bgr, device), reference,
                               config)
         if found.trusted:
             return found
@@ -115,23 +129,22 @@ def _hold_against(prior: PoseSeed | None, found: Alignment, reference: Reference
 
 
 def _search(query: Query, reference: Reference, config: PoseConfig, seed: PoseSeed | None,
-            image_bgr: ColorImage | None, refine: Refine | None) -> Alignment:
+            image_bgr: ColorImage | None, device: PoseDevice | None) -> Alignment:
     """Candidates, each fitted roughly; the best of them finely; then the choice. A seed narrows the candidates."""
     source = seed.source if seed is not None else SeedSource.BLIND
     # Far from the seed nothing is looked for, so there are no rivals to refine.
     finalists = config.finalists
     neighbours = (finalists + 1) // 2 if seed is None else finalists
-    first = _candidates(query, reference, config, seed)
-    rough = _best(_threads.map(lambda T: fit_contour(query, reference, T, BLIND_REACH_PX, ROUGH_STEPS, 2), first))
+    first = _candidates(query, reference, config, seed, device)
+    rough = _best(_fit_all(query, reference, first, BLIND_REACH_PX, ROUGH_STEPS, 2, device))
     around = [T for fit in _finalists(rough, reference, 1, NEIGHBOURS_OF) for T in _turned(fit, reference)]
-    nearby = _threads.map(lambda T: fit_contour(query, reference, T, NEIGHBOUR_REACH_PX, NEIGHBOUR_STEPS, 2), around)
-    rough = _best([*rough, *nearby])
-    kept = _finalists(rough, reference, 2 * neighbours, 2 * finalists)
-    coarse = _best(_threads.map(lambda c: fit_contour(query, reference, c.T_camera_part, COARSE_REACH_PX), kept))
+    rough = _best([*rough, *_fit_all(query, reference, around, NEIGHBOUR_REACH_PX, NEIGHBOUR_STEPS, 2, device)])
+    kept = [fit.T_camera_part for fit in _finalists(rough, reference, 2 * neighbours, 2 * finalists)]
+    coarse = _best(_fit_all(query, reference, kept, COARSE_REACH_PX, COARSE_STEPS, 1, device))
     last = _finalists(coarse, reference, neighbours, finalists)
     last = [c for c in last if margin(last[0].cost_px, c.cost_px) < COARSE_LEAD]
     poses = [c.T_camera_part for c in last]
-    fits = refine(query, poses, config.max_iterations) if refine is not None else None
+    fits = device.refine(query, poses, config.max_iterations) if device is not None else None
     if fits is None:
         fits = _refine_all(query, reference, poses, config.max_iterations)
     if not fits:
@@ -141,14 +154,25 @@ def _search(query: Query, reference: Reference, config: PoseConfig, seed: PoseSe
     return _report(query, config, best, rival, lead, source)
 
 
-def _candidates(query: Query, reference: Reference, config: PoseConfig, seed: PoseSeed | None) -> list[FloatArray]:
+def _fit_all(query: Query, reference: Reference, poses: list[FloatArray], start_reach_px: float, steps: int,
+             stride: int, device: PoseDevice | None) -> Iterable[ContourFit]:
+    """Fit contours from all poses."""
+    fits = device.fit(query, poses, start_reach_px, steps, stride) if device is not None else None
+    if fits is not None:
+        return fits
+    return _threads.map(lambda T: fit_contour(query, reference, T, start_reach_px, steps, stride), poses)
+
+
+def _candidates(query: Query, reference: Reference, config: PoseConfig, seed: PoseSeed | None,
+                device: PoseDevice | None) -> list[FloatArray]:
     """First guesses: the seed and the views around it, or views from everywhere."""
+    rank = device.rank if device is not None else None
     if seed is None:
         allowed = ring(reference) if config.preset == "ring20" else whole_sphere(reference)
-        return candidate_poses(query, reference, allowed, config.hypotheses, APART_DEG)
+        return candidate_poses(query, reference, allowed, config.hypotheses, APART_DEG, rank)
     angle_deg = max(MIN_CONE_DEG, 2 * seed.sigma_rotation_deg)
     allowed = cone(query, reference, seed.T_camera_part[:3, :3], angle_deg)
-    around = candidate_poses(query, reference, allowed, SEEDED_HYPOTHESES, APART_IN_CONE_DEG)
+    around = candidate_poses(query, reference, allowed, SEEDED_HYPOTHESES, APART_IN_CONE_DEG, rank)
     in_front = (seed.T_camera_part[:3, :3] @ reference.center_m + seed.T_camera_part[:3, 3])[2] > 0
     return ([seed.T_camera_part] if in_front else []) + around
 
