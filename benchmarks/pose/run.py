@@ -15,6 +15,7 @@ from benchmarks.pose.objects import BenchObject
 from ptad_core.config import PoseConfig, SegmentationConfig
 from ptad_core.frames import make_transform, rotation_exp
 from ptad_core.pose import align
+from ptad_core.pose.align import PoseDevice
 from ptad_core.pose.paper import PaperBaseline, PaperFit
 from ptad_core.rendering.splat import render_mask
 from ptad_core.segmentation.mask import finish, to_lab
@@ -114,18 +115,23 @@ def run(objects: list[BenchObject], pairs: int, paper_pairs: int, conditions: tu
 
     The paper's baseline is slow and answers the first ``paper_pairs`` pairs only.
     """
-    _warm_up(objects[0], modes)
+    warm_up(objects[0], modes)
     for pair, item, condition, scene, segmentation, draws in scenes(objects, pairs, conditions, modes, seed, progress):
         for mode in draws:
             if mode.config is None and pair >= paper_pairs:
                 continue
-            rng = np.random.default_rng([seed, pair, 99])
-            answer, seconds, cpu = _timed(mode, item, scene, segmentation, rng)
-            yield _judged(item, pair, condition, mode.name, scene, answer, seconds, cpu)
+            yield answered(mode, item, pair, condition, scene, segmentation, seed)
+
+
+def answered(mode: Mode, item: BenchObject, pair: int, condition: Condition, scene: Scene, segmentation: Segmentation,
+             seed: int, device: PoseDevice | None = None) -> Row:
+    """Ask one mode for one pose, on a device where one is given."""
+    answer, seconds, cpu = _timed(mode, item, scene, segmentation, np.random.default_rng([seed, pair, 99]), device)
+    return _judged(item, pair, condition, mode.name, scene, answer, seconds, cpu)
 
 
 def _timed(mode: Mode, item: BenchObject, scene: Scene, segmentation: Segmentation, rng: np.random.Generator,
-           ) -> tuple[Alignment | PaperFit | None, float, float]:
+           device: PoseDevice | None) -> tuple[Alignment | PaperFit | None, float, float]:
     """Ask one mode; return the answer with the wall time and the processor time of all threads, in seconds."""
     seeds = (_seed_off(scene.T_camera_part, item, rng),) if mode.seeded else ()
     image = scene.image_bgr if mode.picture else None
@@ -135,7 +141,7 @@ def _timed(mode: Mode, item: BenchObject, scene: Scene, segmentation: Segmentati
     if mode.config is None:
         answer = baseline.align(segmentation, CAMERA)
     else:
-        answer = align(segmentation, CAMERA, item.reference, mode.config, seeds, image)
+        answer = align(segmentation, CAMERA, item.reference, mode.config, seeds, image, device)
     return answer, time.perf_counter() - start, time.process_time() - cpu_start
 
 
@@ -195,12 +201,12 @@ def as_json(row: Row) -> dict[str, object]:
     return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in asdict(row).items()}
 
 
-def _warm_up(item: BenchObject, modes: tuple[Mode, ...]) -> None:
+def warm_up(item: BenchObject, modes: tuple[Mode, ...], device: PoseDevice | None = None) -> None:
     """Compile and load whatever the first call does, on a scene that is not measured."""
     scene = make_scene(item, sphere_view(item, np.random.default_rng(0)), Condition.INTACT, np.random.default_rng(0))
     assert scene is not None
     for mode in modes * 2:
-        _timed(mode, item, scene, segmented(scene), np.random.default_rng(0))
+        _timed(mode, item, scene, segmented(scene), np.random.default_rng(0), device)
 
 
 def _seed_off(T: FloatArray, item: BenchObject, rng: np.random.Generator) -> PoseSeed:

@@ -36,16 +36,19 @@ _threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="ptad-fits")
 
 
 class DeviceRefiner:
-    """Refines poses of one part on a device; the part's Gaussians are uploaded once."""
+    """Refines poses of one part on a device; the part's Gaussians are uploaded once.
 
-    def __init__(self, reference: Reference, device: str) -> None:
+    ``recorded`` sends all steps as one CUDA graph; without it they are sent one by one.
+    """
+
+    def __init__(self, reference: Reference, device: str, *, recorded: bool = True) -> None:
         self._device = torch.device(device)
         if self._device.type == "cuda":
             from ptad_core.gpu import kernels
             self._splat_sums, self._level_set_sums = kernels.splat_sums, kernels.level_set_sums
         else:
             self._splat_sums, self._level_set_sums = splat_sums.splat_sums, level_set.level_set_sums
-        self._recordings = Recordings(self._device, cuda_graph if self._device.type == "cuda" else None)
+        self._recordings = Recordings(self._device, cuda_graph if recorded and self._device.type == "cuda" else None)
         self._reference = reference
         self._gaussians = DeviceGaussians.upload(reference.gaussians, self._device)
         self._centre_part = torch.from_numpy(reference.center_m.astype(np.float64)).to(self._device)

@@ -1,0 +1,112 @@
+"""Times of whole alignments, whole inspections and the paper's descent."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from benchmarks.gpu.cases import CAMERA, VIEWS, median_ms, query_of, scene, seed_off, synchronise
+from benchmarks.pose.conditions import CAMERA as SMALL_CAMERA
+from benchmarks.pose.conditions import Condition, make_scene, sphere_view
+from benchmarks.pose.objects import BenchObject
+from ptad_core.config import DetectionConfig, InspectorConfig, PoseConfig
+from ptad_core.errors import DeviceError
+from ptad_core.frames import make_transform, rotation_exp
+from ptad_core.gpu.gsplat_masks import GsplatMasks
+from ptad_core.gpu.masks import device_masks
+from ptad_core.gpu.pose_device import TorchPoseDevice
+from ptad_core.inspector import Inspector
+from ptad_core.pose import align
+from ptad_core.pose.paper import PaperBaseline, PaperSettings
+from ptad_core.rendering.differentiable import MaskRenderer
+from ptad_core.types import Verdict
+
+FRAMES = 24
+TURN_DEG = 2.0
+"""From one frame of a sequence to the next."""
+
+
+@dataclass
+class Timed:
+    """A device of which each call is timed, between two synchronisations."""
+
+    device: TorchPoseDevice
+    name: str
+
+    def __post_init__(self) -> None:
+        self.ms: dict[str, float] = defaultdict(float)
+
+    def _timed(self, stage: str, compute: Callable[[], object]) -> object:
+        synchronise(self.name)
+        start = time.perf_counter()
+        result = compute()
+        synchronise(self.name)
+        self.ms[stage] += 1e3 * (time.perf_counter() - start)
+        return result
+
+    def __getattr__(self, stage: str) -> Callable[..., object]:
+        method = getattr(self.device, stage)
+        return lambda *arguments: self._timed(stage, lambda: method(*arguments))
+
+
+def alignments(item: BenchObject, device: TorchPoseDevice, name: str, config: PoseConfig, repeats: int, *,
+               seeded: bool) -> tuple[float, dict[str, float]]:
+    """Return median milliseconds of an alignment, mask to pose, and the mean of what each stage takes of them."""
+    rng, whole, stages = np.random.default_rng(1), [], Timed(device, name)
+    for k in range(VIEWS):
+        T, segmentation = scene(item, k)
+        seeds = (seed_off(T, item, rng),) if seeded else ()
+        arguments = (segmentation, CAMERA, item.reference, config, seeds)
+        whole.append(median_ms(lambda a=arguments: align(*a, device=device), name, max(repeats // VIEWS, 1)))
+        align(*arguments, device=stages)  # type: ignore[arg-type]  # it has the methods
+    return float(np.median(whole)), {stage: ms / VIEWS for stage, ms in stages.ms.items()}
+
+
+def inspections(item: BenchObject, device: str, network: str) -> tuple[float, int, dict[str, float]]:
+    """Inspect a tracked sequence at 256 x 256: images a second, how many got a verdict, and each stage's median ms."""
+    inspector = Inspector(item.reference, InspectorConfig(detection=DetectionConfig(network=network)), device)
+    rng = np.random.default_rng(2)
+    T, pictures = sphere_view(item, rng), []
+    for k in range(FRAMES):
+        turn = rotation_exp(np.radians(TURN_DEG * k) * np.array([0.0, 0.6, 0.8])) @ T[:3, :3]
+        centre = T[:3, :3] @ item.reference.center_m + T[:3, 3]
+        drawn = make_scene(item, make_transform(turn, centre - turn @ item.reference.center_m), Condition.INTACT, rng)
+        assert drawn is not None
+        pictures.append(drawn.image_bgr)
+    for picture in pictures[:2]:
+        inspector.inspect(picture, SMALL_CAMERA)
+    synchronise(device)
+    start = time.perf_counter()
+    results = [inspector.inspect(picture, SMALL_CAMERA) for picture in pictures]
+    synchronise(device)
+    seconds = time.perf_counter() - start
+    stages: dict[str, list[float]] = defaultdict(list)
+    for time_of in (t for r in results for t in r.times):
+        stages[time_of.stage].append(time_of.ms)
+    judged = sum(r.verdict != Verdict.CANNOT_INSPECT for r in results)
+    return FRAMES / seconds, judged, {name: float(np.median(ms)) for name, ms in stages.items()}
+
+
+def descents(item: BenchObject, device: str, settings: PaperSettings) -> tuple[dict[str, float], dict[str, str]]:
+    """Return milliseconds of the paper's descent by each renderer, and why one has none."""
+    T, segmentation = scene(item, 0)
+    query, rng = query_of(segmentation, settings.work_size_px), np.random.default_rng(0)
+    start = seed_off(T, item, rng).T_camera_part
+    renderers: dict[str, Callable[[], MaskRenderer]] = {
+        "gsplat": lambda: GsplatMasks(item.reference.gaussians, device),
+        "own kernels": lambda: device_masks(item.reference.gaussians, device)}
+    times, reasons = {}, {}
+    for name, make in renderers.items():
+        try:
+            render = make()
+        except DeviceError as error:
+            reasons[name] = str(error)
+            continue
+        PaperBaseline(item.reference, replace(settings, steps=3), render).descend_from([query], [start])
+        baseline = PaperBaseline(item.reference, settings, render)
+        times[name] = median_ms(lambda b=baseline: b.descend_from([query], [start]), device, 1)
+    return times, reasons
