@@ -118,7 +118,7 @@ class DeviceRefiner:
 
         found = solve(R, R @ centre_part + T[:, :, 3], centre_part, max_iterations, start_reach_px, linearise)
         poses = torch.cat([found.R, (found.centre - found.R @ centre_part)[:, :, None]], dim=2)
-        masks = mask_and_flow(sums(poses))[0]
+        masks = 1 - torch.exp(sums(poses)[:, 0])
         return found.R, found.centre, found.stats, found.taken, found.converged, found.lost, masks
 
     def _fit(self, query: Query, R: FloatArray, centre: FloatArray, stats: FloatArray, taken: float, converged: bool,

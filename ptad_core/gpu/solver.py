@@ -136,9 +136,7 @@ def rotation(w: torch.Tensor) -> torch.Tensor:
     zero = torch.zeros_like(w[:, 0])
     x, y, z = w.unbind(1)
     K = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=1).reshape(-1, 3, 3)
-    small = angle2 < 1e-16
-    safe = torch.where(small, 1.0, angle2)
+    safe = angle2.clamp(min=1e-16)  # below that, terms of the second order are nothing
     angle = safe.sqrt()
-    a = torch.where(small, 1.0, torch.sin(angle) / angle)
-    b = torch.where(small, 0.5, (1 - torch.cos(angle)) / safe)
+    a, b = torch.sin(angle) / angle, (1 - torch.cos(angle)) / safe
     return torch.eye(3, dtype=w.dtype, device=w.device) + a * K + b * (K @ K)
