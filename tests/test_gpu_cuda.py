@@ -60,7 +60,7 @@ def off(T: FloatArray, angle_deg: float) -> FloatArray:
 
 
 def test_a_cuda_graph_refines_as_steps_sent_one_by_one(reference: Reference, caplog: pytest.LogCaptureFixture) -> None:
-    """Also where it is replayed on other images, and on fewer poses; sums come in any order, so the last bits differ."""
+    """Also when replayed on other images, and on fewer poses; sums come in any order, so that the last bits differ."""
     with caplog.at_level(logging.WARNING):
         recorded, stepwise = (DeviceRefiner(reference, "cuda", recorded=r) for r in (True, False))
         for T, angles in ((TRUTHS[0], (2.0, -3.0, 1.0, 0.0)), (TRUTHS[1], (-1.0, 3.0, 2.0))) * 2:
