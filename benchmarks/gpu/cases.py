@@ -27,8 +27,8 @@ WARM_UPS = 2
 
 
 def bracket(gaussians: int | None = None) -> BenchObject:
-    """Return a part without symmetry."""
-    config = ReferenceConfig() if gaussians is None else ReferenceConfig(gaussians=gaussians)
+    """Return a part without symmetry; of so many Gaussians and with few views, where its Gaussians alone matter."""
+    config = ReferenceConfig() if gaussians is None else ReferenceConfig(gaussians=gaussians, views=20)
     return next(o for o in generated(0, config) if o.name == "bracket")
 
 
