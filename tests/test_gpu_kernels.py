@@ -27,7 +27,7 @@ ON_GPU = torch.cuda.is_available()
 if not ON_GPU and os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("needs a GPU, or TRITON_INTERPRET=1", allow_module_level=True)
 
-from ptad_core.gpu import contour, contour_kernel, kernels, level_set, splat_sums  # noqa: E402 - where Triton can run
+from ptad_core.gpu import contour, contour_kernel, kernels, level_set, solver, splat_sums, step_kernel  # noqa: E402
 from ptad_core.gpu.level_set import DeviceQueries  # noqa: E402
 from ptad_core.outline import Outline  # noqa: E402
 from ptad_core.rendering.differentiable import camera_rows  # noqa: E402
@@ -97,6 +97,16 @@ def test_splat_sums_of_several_cameras() -> None:
     assert (together[0] - together[1]).abs().max() > 1
 
 
+def test_what_is_not_active_is_not_rendered() -> None:
+    camera = Camera(70.0, 75.0, 12.0, 17.0, 37, 41)
+    uploaded = splat_sums.DeviceGaussians.upload(gaussians(), DEVICE)
+    K, poses = camera_rows([camera] * 2, DEVICE).float(), as_batch([seen_from(bracket(), (0.5, -0.6, 0.7), 0.3)] * 2)
+    active = torch.tensor([False, True], device=DEVICE)
+    for render in (kernels.splat_sums, splat_sums.splat_sums):
+        none, some = render(uploaded, K, poses, 41, 37, active)
+        assert not none.any() and some[0].min() < -1
+
+
 def test_level_set_sums() -> None:
     """Of two queries, one of them with few points: each image is held against its own."""
     q = query()
@@ -163,3 +173,53 @@ def views_of(count: int) -> contour.DeviceViews:
     from ptad_core.reference.views import render_views, sphere_directions
     rendered = render_views(gaussians(), bracket().center_m, bracket().diameter_m, sphere_directions(count))
     return contour.DeviceViews.upload(rendered, DEVICE)
+
+
+def test_damped_steps() -> None:
+    """As the torch loop takes them: poses that step, are damped, converge, are lost at once and on the way."""
+    truth = torch.tensor([[0.1, -0.05, 0.6]], dtype=torch.float64, device=DEVICE)
+    rng = np.random.default_rng(0)
+    J = torch.from_numpy(rng.normal(size=(5, 40, 6)) * np.array([900, 800, 300, 90, 80, 60])).to(DEVICE)
+    centre_part = torch.tensor([0.01, 0.02, -0.01], dtype=torch.float64, device=DEVICE)
+    R = torch.from_numpy(np.stack([rotation_exp(v) for v in rng.normal(size=(5, 3)) * 0.3])).to(DEVICE)
+    wanted = R.clone()
+    offset = torch.tensor([[0.004, 0, 0], [0.001, 0.002, 0.02], [0, 0, 0], [0.01, -0.01, 0.03], [0.002, 0, 0]],
+                          dtype=torch.float64, device=DEVICE)
+
+    def linearise(poses: torch.Tensor, pivots: torch.Tensor, reach: tuple[float, float, float], active: torch.Tensor,
+                  ) -> torch.Tensor:
+        """Points on lines, of which each pose has its own; the last pose has none, and one loses them on the way."""
+        poses = poses.double()
+        turn = poses[:, :, :3] @ wanted.mT
+        w = torch.stack([turn[:, 2, 1] - turn[:, 1, 2], turn[:, 0, 2] - turn[:, 2, 0],
+                         turn[:, 1, 0] - turn[:, 0, 1]], dim=1) / 2
+        e = -torch.einsum("bni,bi->bn", J, torch.cat([pivots.double() - truth, w], dim=1))
+        e = e + 0.8 * torch.sin(3 * e)  # so that some steps are too long
+        weight = (1 - (e.abs() / 50).clamp(max=1) ** 2) ** 2
+        H = torch.einsum("bn,bni,bnj->bij", weight, J, J)
+        stats = torch.zeros((5, level_set.STATS), dtype=torch.float64, device=DEVICE)
+        for n, (i, j) in enumerate(level_set.UPPER):
+            stats[:, n] = H[:, i, j]
+        stats[:, 21:27] = torch.einsum("bn,bni->bi", weight * e, J)
+        stats[:, level_set.WEIGHT], stats[:, level_set.COUNT] = weight.sum(1), 40
+        stats[:, level_set.ERROR2] = (weight * e * e).sum(1)
+        for column, r in zip((level_set.LOSS, level_set.LOSS_NEXT, level_set.LOSS_FINAL), reach, strict=True):
+            stats[:, column] = (1 - (1 - (e / (10 * r)).abs().clamp(max=1) ** 2) ** 3).sum(1)
+        stats[4, level_set.COUNT] = 3
+        stats[3, level_set.COUNT] = 40 if reach[0] > 4.5 else 0
+        return torch.where(active[:, None], stats, torch.zeros_like(stats))
+
+    found, expected = (solve(R, truth + offset, centre_part, 6, 6.0, linearise)
+                       for solve in (step_kernel.solve, solver.solve))
+    assert found.lost.tolist() == expected.lost.tolist() == [False, False, False, True, True]
+    assert found.converged.tolist() == expected.converged.tolist()
+    assert found.taken.tolist() == expected.taken.tolist() and len(set(found.taken.tolist())) > 2
+    assert expected.converged.any() and not expected.converged.all()
+    torch.testing.assert_close(found.R[:3], expected.R[:3], atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.centre[:3], expected.centre[:3], atol=1e-6, rtol=0)
+    apart_from_gradient = [*range(level_set.H_SIZE), *range(level_set.WEIGHT, level_set.STATS)]  # that is near 0
+    torch.testing.assert_close(found.stats[:3, apart_from_gradient], expected.stats[:3, apart_from_gradient], atol=1e-2,
+                               rtol=1e-3)
+    assert (found.centre - truth)[:3].abs().max() < 5e-4 and (offset[:2].abs().max(dim=1).values > 1e-3).all()
+    with pytest.raises(ValueError, match=r"at most 6\.1 px"):
+        step_kernel.solve(R, truth + offset, centre_part, 6, 20.0, linearise)

@@ -118,22 +118,18 @@ def _fit(directions, points, normals, reach_m, view_count, per_view, n, stride, 
         A += _pairs(x0, x1, x2, c0, c1, c2, fx, fy, cx, cy, tx, ty, tnx, tny, nearest, reach, there, n, col, NEAR_POINT)
 
         if turn < turns - 1:
-            A = _solved(A, row, col, DAMPING)
-            s3, s4, s5 = _entry(A, row, col, 3), _entry(A, row, col, 4), _entry(A, row, col, 5)
-            n0 = c0 + _entry(A, row, col, 0)
-            n1 = c1 + _entry(A, row, col, 1)
-            n2 = c2 + _entry(A, row, col, 2)
+            A = solved(A, row, col, DAMPING)
+            s3, s4, s5 = entry(A, row, col, 3), entry(A, row, col, 4), entry(A, row, col, 5)
+            n0 = c0 + entry(A, row, col, 0)
+            n1 = c1 + entry(A, row, col, 1)
+            n2 = c2 + entry(A, row, col, 2)
             lost = lost | ((n2 >= NEAR_CENTRE) == 0)
             if lost == 0:
                 c0, c1, c2 = n0, n1, n2
-                # Rodrigues' formula, columns of R one after the other.
-                angle2 = s3 * s3 + s4 * s4 + s5 * s5
-                # Series of sin(φ)/φ and (1 - cos(φ))/φ²: to 1e-6 below 2 radians, farther than any step goes.
-                f = 1 - angle2 / 6 * (1 - angle2 / 20 * (1 - angle2 / 42 * (1 - angle2 / 72 * (1 - angle2 / 110))))
-                g = 0.5 - angle2 / 24 * (1 - angle2 / 30 * (1 - angle2 / 56 * (1 - angle2 / 90 * (1 - angle2 / 132))))
-                r00, r10, r20 = _turned(r00, r10, r20, s3, s4, s5, angle2, f, g)
-                r01, r11, r21 = _turned(r01, r11, r21, s3, s4, s5, angle2, f, g)
-                r02, r12, r22 = _turned(r02, r12, r22, s3, s4, s5, angle2, f, g)
+                angle2, f, g = rodrigues(s3, s4, s5)
+                r00, r10, r20 = turned(r00, r10, r20, s3, s4, s5, angle2, f, g)
+                r01, r11, r21 = turned(r01, r11, r21, s3, s4, s5, angle2, f, g)
+                r02, r12, r22 = turned(r02, r12, r22, s3, s4, s5, angle2, f, g)
     out = found + tl.program_id(0) * 12
     tl.store(out, r00)
     tl.store(out + 1, r01)
@@ -172,9 +168,9 @@ def _pairs(x0, x1, x2, c0, c1, c2, fx, fy, cx, cy, qx, qy, qnx, qny, d2, reach, 
 
 
 @triton.jit
-def _solved(A, row, col, DAMPING: tl.constexpr):
-    """Gauss-Jordan on the damped system, scaled to a diagonal of ones: the solution is left in column 6."""
-    A = tl.where((row == col) & (row < 6), A * (1.0 + DAMPING) + 1e-12, A)
+def solved(A, row, col, damping):
+    """Gauss-Jordan on the damped (6, 7) system in (8, 8), scaled to a diagonal of ones: the solution is in column 6."""
+    A = tl.where((row == col) & (row < 6), A * (1.0 + damping) + 1e-12, A)
     on_diagonal = tl.where((row == col) & (row < 6), A, 0.0)
     down = tl.where(row < 6, 1.0 / tl.sqrt(tl.maximum(tl.sum(on_diagonal, axis=1), 1e-30))[:, None], 0.0)
     right = tl.where(col < 6, 1.0 / tl.sqrt(tl.maximum(tl.sum(on_diagonal, axis=0), 1e-30))[None, :],
@@ -189,13 +185,22 @@ def _solved(A, row, col, DAMPING: tl.constexpr):
 
 
 @triton.jit
-def _entry(A, row, col, k: tl.constexpr):
+def entry(A, row, col, k: tl.constexpr):
     """A[k, 6]."""
     return tl.sum(tl.sum(tl.where((row == k) & (col == 6), A, 0.0), axis=1), axis=0)
 
 
 @triton.jit
-def _turned(x, y, z, w0, w1, w2, angle2, f, g):
+def rodrigues(w0, w1, w2):
+    """φ², sin(φ)/φ and (1 - cos(φ))/φ² by series: to 1e-6 below 2 radians, farther than any step goes."""
+    s = w0 * w0 + w1 * w1 + w2 * w2
+    f = 1 - s / 6 * (1 - s / 20 * (1 - s / 42 * (1 - s / 72 * (1 - s / 110 * (1 - s / 156)))))
+    g = 0.5 - s / 24 * (1 - s / 30 * (1 - s / 56 * (1 - s / 90 * (1 - s / 132 * (1 - s / 182)))))
+    return s, f, g
+
+
+@triton.jit
+def turned(x, y, z, w0, w1, w2, angle2, f, g):
     """A vector turned by a rotation vector: p + f w x p + g w x (w x p)."""
     along = w0 * x + w1 * y + w2 * z
     return (x + f * (w1 * z - w2 * y) + g * (w0 * along - angle2 * x),

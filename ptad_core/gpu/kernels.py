@@ -22,13 +22,15 @@ PIXELS = 32
 
 
 def splat_sums(gaussians: DeviceGaussians, cameras: torch.Tensor, poses: torch.Tensor, height: int, width: int,
-               ) -> torch.Tensor:
+               active: torch.Tensor | None = None) -> torch.Tensor:
     """Return the (B, 5, H, W) sums of the Gaussians as (B, 4) cameras see them at (B, 3, 4) poses, all float32."""
+    if active is None:
+        active = torch.ones(len(poses), dtype=torch.bool, device=poses.device)
     sums = torch.zeros((len(poses), CHANNELS, height, width), dtype=torch.float32, device=poses.device)
     grid = (triton.cdiv(len(gaussians), SPLATS), len(poses))
-    _splat_sums[grid](gaussians.means, gaussians.tangents, gaussians.opacities, cameras, poses, sums, len(gaussians),
-                      height, width, SPLATS, PIXELS, cpu.LOW_PASS_PX2, float(cpu.MIN_ALPHA), float(cpu.MAX_ALPHA),
-                      cpu.NEAR_M)
+    _splat_sums[grid](gaussians.means, gaussians.tangents, gaussians.opacities, cameras, poses, active, sums,
+                      len(gaussians), height, width, SPLATS, PIXELS, cpu.LOW_PASS_PX2, float(cpu.MIN_ALPHA),
+                      float(cpu.MAX_ALPHA), cpu.NEAR_M)
     return sums
 
 
@@ -44,12 +46,12 @@ def level_set_sums(sums: torch.Tensor, queries: DeviceQueries, cameras: torch.Te
 
 
 @triton.jit
-def _splat_sums(means, tangents, opacities, cameras, poses, sums, count, height, width, SPLATS: tl.constexpr,
+def _splat_sums(means, tangents, opacities, cameras, poses, active, sums, count, height, width, SPLATS: tl.constexpr,
                 PIXELS: tl.constexpr, LOW_PASS: tl.constexpr, MIN_ALPHA: tl.constexpr, MAX_ALPHA: tl.constexpr,
                 NEAR: tl.constexpr):
     """One program: ``SPLATS`` Gaussians under one pose, projected in registers and added pixel by pixel."""
     which = tl.program_id(0) * SPLATS + tl.arange(0, SPLATS)
-    there = which < count
+    there = (which < count) & (tl.load(active + tl.program_id(1)) != 0)
     pose = poses + tl.program_id(1) * 12
     camera = cameras + tl.program_id(1) * 4
     fx, fy, cx, cy = tl.load(camera), tl.load(camera + 1), tl.load(camera + 2), tl.load(camera + 3)

@@ -11,10 +11,9 @@ import torch
 
 from ptad_core.camera import Camera
 from ptad_core.frames import make_transform
-from ptad_core.gpu import level_set, splat_sums
+from ptad_core.gpu import level_set, solver, splat_sums
 from ptad_core.gpu.level_set import COST, COUNT, ERROR2, UPPER, WEIGHT, DeviceQueries
 from ptad_core.gpu.recordings import Recordings, Tensors, cuda_graph
-from ptad_core.gpu.solver import solve
 from ptad_core.gpu.splat_sums import DeviceGaussians, mask_and_flow
 from ptad_core.outline import Outline, find_outline, match_outlines
 from ptad_core.pose.query import Query
@@ -44,10 +43,12 @@ class DeviceRefiner:
     def __init__(self, reference: Reference, device: str, *, recorded: bool = True) -> None:
         self._device = torch.device(device)
         if self._device.type == "cuda":
-            from ptad_core.gpu import kernels
+            from ptad_core.gpu import kernels, step_kernel
             self._splat_sums, self._level_set_sums = kernels.splat_sums, kernels.level_set_sums
+            self._take_steps = step_kernel.solve
         else:
             self._splat_sums, self._level_set_sums = splat_sums.splat_sums, level_set.level_set_sums
+            self._take_steps = solver.solve
         self._recordings = Recordings(self._device, cuda_graph if recorded and self._device.type == "cuda" else None)
         self._reference = reference
         self._gaussians = DeviceGaussians.upload(reference.gaussians, self._device)
@@ -110,13 +111,15 @@ class DeviceRefiner:
         """Everything that runs on the device; returns the fields of ``Solution``, and the masks there."""
         R, centre_part = T[:, :, :3].contiguous(), self._centre_part
 
-        def sums(poses: torch.Tensor) -> torch.Tensor:
-            return self._splat_sums(self._gaussians, cameras, poses.float().contiguous(), *size)
+        def sums(poses: torch.Tensor, active: torch.Tensor | None = None) -> torch.Tensor:
+            return self._splat_sums(self._gaussians, cameras, poses.float().contiguous(), *size, active)
 
-        def linearise(poses: torch.Tensor, pivots: torch.Tensor, reach: tuple[float, float, float]) -> torch.Tensor:
-            return self._level_set_sums(sums(poses), queries, cameras, pivots.float(), reach)
+        def linearise(poses: torch.Tensor, pivots: torch.Tensor, reach: tuple[float, float, float],
+                      active: torch.Tensor) -> torch.Tensor:
+            return self._level_set_sums(sums(poses, active), queries, cameras, pivots.float(), reach)
 
-        found = solve(R, R @ centre_part + T[:, :, 3], centre_part, max_iterations, start_reach_px, linearise)
+        found = self._take_steps(R, R @ centre_part + T[:, :, 3], centre_part, max_iterations, start_reach_px,
+                                 linearise)
         poses = torch.cat([found.R, (found.centre - found.R @ centre_part)[:, :, None]], dim=2)
         masks = 1 - torch.exp(sums(poses)[:, 0])
         return found.R, found.centre, found.stats, found.taken, found.converged, found.lost, masks

@@ -1,7 +1,7 @@
 """Damped Gauss-Newton for many poses at once: the loop of ``pose.refine`` without a branch, so that a device runs it.
 
-A pose that has converged or was lost keeps its place and changes no more. Every operation is of fixed shape, and
-nothing is read back before the last step: the whole loop may be captured as a CUDA graph.
+A pose that has converged or was lost keeps its place, changes no more and is not rendered. Every operation is of fixed
+shape, and nothing is read back before the last step: the whole loop may be captured as a CUDA graph.
 
 The one difference to the CPU: a step's length is measured over the weighted outline, not over all of it.
 """
@@ -16,8 +16,8 @@ import torch
 from ptad_core.gpu.level_set import COUNT, LOSS, LOSS_FINAL, LOSS_NEXT, UPPER, WEIGHT
 from ptad_core.pose.refine import FINAL_REACH_PX, INITIAL_DAMPING, MIN_POINTS, STEP_TOLERANCE_PX
 
-Linearise = Callable[[torch.Tensor, torch.Tensor, tuple[float, float, float]], torch.Tensor]
-"""(B, 3, 4) poses, (B, 3) pivots and three reaches -> (B, STATS) of ``level_set``."""
+Linearise = Callable[[torch.Tensor, torch.Tensor, tuple[float, float, float], torch.Tensor], torch.Tensor]
+"""(B, 3, 4) poses, (B, 3) pivots, three reaches, and (B,) which poses matter -> (B, STATS) of ``level_set``."""
 SHRINK = 0.7
 MAX_START_REACH_PX = FINAL_REACH_PX / SHRINK**2
 """Losses are kept for this reach, the next and the last: from further away a third one would be in between."""
@@ -50,6 +50,12 @@ def reaches(start_px: float, step: int) -> tuple[float, float, float]:
     return now, after, FINAL_REACH_PX
 
 
+def require_reach(start_px: float) -> None:
+    """Refuse a reach that no loss is kept for."""
+    if start_px > MAX_START_REACH_PX:
+        raise ValueError(f"expected a reach of at most {MAX_START_REACH_PX:.1f} px, got {start_px:g}")
+
+
 def solve(R: torch.Tensor, centre: torch.Tensor, centre_part: torch.Tensor, steps: int, start_reach_px: float,
           linearise: Linearise) -> Solution:
     """Take up to ``steps`` damped steps from each pose.
@@ -62,12 +68,11 @@ def solve(R: torch.Tensor, centre: torch.Tensor, centre_part: torch.Tensor, step
         start_reach_px: how far the outlines may lie apart, at most ``MAX_START_REACH_PX``.
         linearise: renders and compares.
     """
-    if start_reach_px > MAX_START_REACH_PX:
-        raise ValueError(f"expected a reach of at most {MAX_START_REACH_PX:.1f} px, got {start_reach_px:g}")
-    stats = _at(R, centre, centre_part, reaches(start_reach_px, 0), linearise)
+    require_reach(start_reach_px)
     damping = torch.full_like(centre[:, 0], INITIAL_DAMPING)
-    now = Solution(R, centre, stats, torch.zeros_like(damping), torch.zeros_like(damping, dtype=torch.bool),
-                   ~_meets(stats))
+    none = torch.zeros_like(damping, dtype=torch.bool)
+    stats = _at(R, centre, centre_part, reaches(start_reach_px, 0), ~none, linearise)
+    now = Solution(R, centre, stats, torch.zeros_like(damping), none, ~_meets(stats))
     for k in range(1, steps + 1):
         reach = reaches(start_reach_px, k)
         active = ~now.converged & ~now.lost
@@ -77,7 +82,7 @@ def solve(R: torch.Tensor, centre: torch.Tensor, centre_part: torch.Tensor, step
         moved2 = (step * (H @ step[:, :, None])[:, :, 0]).sum(1) / now.stats[:, WEIGHT].clamp(min=1e-9)
         next_R, next_centre = rotation(step[:, 3:]) @ now.R, now.centre + step[:, :3]
         behind = next_centre[:, 2] <= 0
-        stats = _at(next_R, next_centre, centre_part, reach, linearise)
+        stats = _at(next_R, next_centre, centre_part, reach, active, linearise)
         lost = active & (behind | ~_meets(stats))
         # The loss of the pose so far, at this reach. From the second step on all reaches are the final one.
         old = now.stats[:, LOSS_NEXT if k == 1 else LOSS_FINAL]
@@ -96,9 +101,9 @@ def solve(R: torch.Tensor, centre: torch.Tensor, centre_part: torch.Tensor, step
 
 
 def _at(R: torch.Tensor, centre: torch.Tensor, centre_part: torch.Tensor, reach: tuple[float, float, float],
-        linearise: Linearise) -> torch.Tensor:
+        active: torch.Tensor, linearise: Linearise) -> torch.Tensor:
     poses = torch.cat([R, (centre - R @ centre_part)[:, :, None]], dim=2)
-    return linearise(poses, centre, reach).to(torch.float64)
+    return linearise(poses, centre, reach, active).to(torch.float64)
 
 
 def _mean(total: torch.Tensor, stats: torch.Tensor) -> torch.Tensor:

@@ -40,7 +40,7 @@ class DeviceGaussians:
 
 
 def splat_sums(gaussians: DeviceGaussians, cameras: torch.Tensor, poses: torch.Tensor, height: int, width: int,
-               ) -> torch.Tensor:
+               active: torch.Tensor | None = None) -> torch.Tensor:
     """Return the (B, 5, H, W) sums of the Gaussians as seen from each pose.
 
     Args:
@@ -49,6 +49,7 @@ def splat_sums(gaussians: DeviceGaussians, cameras: torch.Tensor, poses: torch.T
         poses: (B, 3, 4) T_camera_part; poses and cameras have one dtype, that of the result.
         height: of all images.
         width: of all images.
+        active: (B,) bool, which poses are rendered; None: all.
     """
     fx, fy, cx, cy = (c[:, None] for c in cameras.unbind(1))
     R, t = poses[:, :, :3], poses[:, :, 3]
@@ -65,6 +66,8 @@ def splat_sums(gaussians: DeviceGaussians, cameras: torch.Tensor, poses: torch.T
     det = saa * sbb - sab * sab
     alpha = (gaussians.opacities.to(poses) * (flat.clamp(min=EDGE_ON_PX4) / det).sqrt()).clamp(max=float(MAX_ALPHA))
     seen = (alpha >= float(MIN_ALPHA)) & (centres[..., 2] >= NEAR_M)
+    if active is not None:
+        seen = seen & active[:, None]
     reach = 2 * torch.log((alpha / float(MIN_ALPHA)).clamp(min=1))
     left, right = _span(u, (reach * saa).sqrt(), width)
     top, bottom = _span(v, (reach * sbb).sqrt(), height)
