@@ -66,8 +66,8 @@ ablations: dev  ## what each part of detection adds: make ablations [IMAGES=600]
 bench-silhouette: env  ## how well rendered silhouettes fit the true ones
 	@$(PY) -m benchmarks.silhouette_bias
 
-bench-gpu: dev  ## times of the pose on an NVIDIA GPU (make gpu first)
-	@$(PY) -m benchmarks.bench_gpu
+bench-gpu: dev  ## the pose on an NVIDIA GPU (make gpu first): make bench-gpu [SOAK=10000]
+	@$(PY) -m benchmarks.bench_gpu $(if $(SOAK),--soak $(SOAK))
 
 bench-ros: env  ## what a cell adds to its pipeline's time, and where every image went
 	@$(PY) -m benchmarks.ros.latency
