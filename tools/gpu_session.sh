@@ -50,7 +50,8 @@ check)
         2>&1 | tee "$OUT/tests.txt"
     wait
     cat "$OUT/gsplat.txt"
-    tests tests/test_gpu_descent.py tests/test_gpu_arithmetic.py tests/test_gpu_search.py 2>&1 | tee -a "$OUT/tests.txt"
+    tests tests/test_gpu_descent.py tests/test_gpu_arithmetic.py tests/test_gpu_search.py tests/test_gpu_no_waiting.py \
+        2>&1 | tee -a "$OUT/tests.txt"
     bench --parts adam whole 2>&1 | tee "$OUT/adam.txt"
     ;;
 measure)

@@ -54,12 +54,11 @@ class DeviceSearch:
             self._views, self._upload(T), self._upload(np.array([camera.fx, camera.fy, camera.cx, camera.cy, half])),
             self._upload(points), self._upload(reaches), stride)
         table = torch.cat([found.flatten(1), costs[:, None]], dim=1).cpu().numpy().astype(np.float64)
-        return [self._contour_fit(row[:12].reshape(3, 4), float(row[12])) for row in table]
-
-    def _contour_fit(self, T: FloatArray, cost_px: float) -> ContourFit:
-        U, _, V = np.linalg.svd(T[:, :3])  # rounding of many small turns
+        T, costs_px = table[:, :12].reshape(-1, 3, 4), table[:, 12]
+        U, _, V = np.linalg.svd(T[:, :, :3])  # rounding of many small turns
         R = U @ V
-        return ContourFit(make_transform(R, T[:, 3] - R @ self._centre_part), cost_px)
+        t = T[:, :, 3] - R @ self._centre_part
+        return [ContourFit(make_transform(*pose), float(cost)) for *pose, cost in zip(R, t, costs_px, strict=True)]
 
     def _upload(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)).to(self._device)
