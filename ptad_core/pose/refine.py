@@ -17,7 +17,7 @@ from ptad_core.frames import make_transform, rotation_exp, skew
 from ptad_core.outline import Outline, find_outline, match_outlines
 from ptad_core.pose.query import Query
 from ptad_core.reference.build import Reference
-from ptad_core.rendering.splat import Band, band_around_outline, mask_jacobian, render_mask_flow
+from ptad_core.rendering.splat import Band, Splats, band_around_outline, mask_flow, mask_jacobian, project
 from ptad_core.types import FloatArray, FloatImage
 
 START_REACH_PX = 6.0
@@ -26,10 +26,13 @@ REACH_IN_MEDIANS = 4.0
 WIDEST_REACH_PX = 6.0
 INITIAL_DAMPING = 1e-3
 STEP_TOLERANCE_PX = 0.1
-"""A last step this small (rms over the outline) leaves an error far below the noise of any real mask."""
+"""A step this small (rms over the outline) is the last: what it leaves lies far below the noise of any real mask. It
+is taken, but not looked at: rendering again would show the same outline."""
 MIN_POINTS = 12
-BAND_PX = 9
-"""The outline is followed this far to either side before the whole part is rendered again."""
+BAND_PX = 6
+"""Only what lies this near to the outline is rendered while a pose is refined ..."""
+BAND_SLACK_PX = 2.0
+"""... until the outline has moved so far (rms): then the whole part is rendered again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class MaskFit:
 
 @dataclass(frozen=True, slots=True)
 class _Linearised:
+    splats: Splats
     mask: FloatImage
     outline: Outline
     J: FloatArray
@@ -82,11 +86,10 @@ def refine_mask(query: Query, reference: Reference, T_camera_part: FloatArray, m
     if now is None:
         return None
     converged, taken, moved_since_px = False, 0, 0.0
-    while taken < max_iterations and not converged:
+    while taken < max_iterations:
         taken += 1
         if band is None:
-            pose = make_transform(R, centre - R @ reference.center_m)
-            band = band_around_outline(reference.gaussians, query.camera, pose, now.mask, BAND_PX)
+            band = band_around_outline(reference.gaussians, now.splats, now.mask, BAND_PX, BAND_SLACK_PX)
         H = now.J.T @ (now.w[:, None] * now.J)
         g = now.J.T @ (now.w * now.e)
         ridge = damping * np.diag(np.diag(H)) + 1e-12 * np.eye(6)
@@ -95,7 +98,11 @@ def refine_mask(query: Query, reference: Reference, T_camera_part: FloatArray, m
         next_R, next_centre = rotation_exp(step[3:]) @ R, centre + step[:3]
         if next_centre[2] <= 0:
             return None
-        if moved_since_px + moved_px > BAND_PX / 3:
+        converged = moved_px < STEP_TOLERANCE_PX
+        if converged:
+            R, centre = next_R, next_centre
+            break
+        if moved_since_px + moved_px > BAND_SLACK_PX:
             band, moved_since_px = None, 0.0
         reach = max(_final_reach(now), 0.7 * reach)
         after = _linearise(query, reference, next_R, next_centre, reach, band)
@@ -107,7 +114,6 @@ def refine_mask(query: Query, reference: Reference, T_camera_part: FloatArray, m
             damping = max(damping * 0.3, 1e-6)
         else:
             damping *= 10
-        converged = moved_px < STEP_TOLERANCE_PX
     H = now.J.T @ (now.w[:, None] * now.J)
     points = float(now.w.sum())
     rms = float(np.sqrt((now.w * now.e**2).sum() / max(points, 1e-9)))
@@ -121,8 +127,8 @@ def _linearise(query: Query, reference: Reference, R: FloatArray, centre: FloatA
     """Render at a pose, all of it or only near the outline, and pair the rendered outline with the query's."""
     camera = query.camera
     pose = make_transform(R, centre - R @ reference.center_m)
-    mask, flow = (render_mask_flow(reference.gaussians, camera, pose) if band is None
-                  else render_mask_flow(band.gaussians, camera, pose, band.transmittance))
+    splats = project(reference.gaussians if band is None else band.gaussians, camera, pose)
+    mask, flow = mask_flow(splats, camera, None if band is None else band.transmittance)
     outline = inside_image(find_outline(mask), query)
     if len(outline) < MIN_POINTS or len(query.outline) < MIN_POINTS:
         return None
@@ -131,7 +137,7 @@ def _linearise(query: Query, reference: Reference, R: FloatArray, centre: FloatA
     w = np.where(distance < reach, (1 - np.minimum(distance / reach, 1.0) ** 2) ** 2, 0.0)
     if w.sum() < MIN_POINTS / 2:
         return None
-    return _Linearised(mask, outline, J, np.where(np.isfinite(e), e, 0.0), w, distance)
+    return _Linearised(splats, mask, outline, J, np.where(np.isfinite(e), e, 0.0), w, distance)
 
 
 def _final_reach(now: _Linearised) -> float:

@@ -133,6 +133,22 @@ def splat_transmittance(splats: F32, count: int, transmittance: F32) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath=True)
+def splats_within(splats: F32, count: int, distance: F32, slack: float, found: I64) -> int:
+    """List the splats that reach to where ``distance`` (H, W) is 0, or would if moved by ``slack``; returns how many."""
+    height, width = distance.shape
+    k = 0
+    for i in range(count):
+        a, b, c = splats[i, CA], splats[i, CB], splats[i, CC]
+        reach_u = math.sqrt(splats[i, REACH] * c / (a * c - b * b))
+        col = min(max(int(splats[i, U] + np.float32(0.5)), 0), width - 1)
+        row = min(max(int(splats[i, V] + np.float32(0.5)), 0), height - 1)
+        if distance[row, col] <= max(reach_u, splats[i, REACH_V]) + slack:
+            found[k] = i
+            k += 1
+    return k
+
+
+@njit(cache=True, nogil=True, fastmath=True)
 def splat_flow(splats: F32, count: int, transmittance: F32, flow: F32) -> None:
     """As ``splat_transmittance``, and accumulate what moves the mask.
 

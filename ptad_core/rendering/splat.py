@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import cv2
@@ -58,33 +57,37 @@ class Band:
     transmittance: FloatImage
 
 
-def band_around_outline(gaussians: Gaussians, camera: Camera, T_camera_part: FloatArray, mask: FloatImage,
-                        width_px: int) -> Band:
-    """Leave out what does not touch the outline of a rendered mask, ``width_px`` to either side."""
-    binary = (mask >= 0.5).astype(np.uint8)
-    edge = cv2.morphologyEx(binary, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    band = cv2.dilate(edge, np.ones((2 * width_px + 1, 2 * width_px + 1), np.uint8)) > 0
-    splats = project(gaussians, camera, T_camera_part)
-    table = splats.table[:splats.count]
-    reach = float(np.quantile(table[:, kernels.REACH_V], 0.99)) if splats.count else 0.0
-    margin = 2 * math.ceil(reach) + 1
-    near = cv2.dilate(band.astype(np.uint8), np.ones((margin, margin), np.uint8)) > 0
-    col = np.rint(table[:, kernels.U]).astype(np.int64).clip(0, camera.width - 1)
-    row = np.rint(table[:, kernels.V]).astype(np.int64).clip(0, camera.height - 1)
-    kept = splats.source[:splats.count][near[row, col] | (table[:, kernels.REACH_V] > reach)]
+def band_around_outline(gaussians: Gaussians, splats: Splats, mask: FloatImage, width_px: int, slack_px: float) -> Band:
+    """Leave out what stays off the outline of a rendered mask.
+
+    Args:
+        gaussians: of the part.
+        splats: as they were projected for that mask.
+        mask: (H, W) rendered.
+        width_px: of the band, to either side of the outline.
+        slack_px: how far the splats may move until the next band.
+    """
+    edge = cv2.morphologyEx((mask >= 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    off = 1 - cv2.dilate(edge, np.ones((2 * width_px + 1, 2 * width_px + 1), np.uint8))
+    distance = np.asarray(cv2.distanceTransform(off, cv2.DIST_L2, 3), dtype=np.float32)
+    found = np.empty(splats.count, dtype=np.int64)
+    kept = splats.source[found[:kernels.splats_within(splats.table, splats.count, distance, slack_px, found)]]
     few = Gaussians(gaussians.means[kept], gaussians.tangents[kept], gaussians.normals[kept],
                     gaussians.opacities[kept])
-    return Band(few, np.where(band, np.float32(1), np.float32(1) - mask))
+    return Band(few, np.where(off, np.float32(1) - mask, np.float32(1)))
 
 
-def render_mask_flow(gaussians: Gaussians, camera: Camera, T_camera_part: FloatArray, behind: FloatImage | None = None,
+def render_mask_flow(gaussians: Gaussians, camera: Camera, T_camera_part: FloatArray,
                      ) -> tuple[FloatImage, FloatImage]:
-    """Return the (H, W) mask and the (H, W, 4) flow sums that its pose Jacobian is made of.
+    """Return the (H, W) mask and the (H, W, 4) flow sums that its pose Jacobian is made of."""
+    return mask_flow(project(gaussians, camera, T_camera_part), camera)
 
-    ``mask_jacobian`` turns the flow into six columns. ``behind`` is the (H, W) transmittance of what is not among the
-    Gaussians (see ``Band``).
+
+def mask_flow(splats: Splats, camera: Camera, behind: FloatImage | None = None) -> tuple[FloatImage, FloatImage]:
+    """Return the (H, W) mask of projected splats and the (H, W, 4) flow, which ``mask_jacobian`` makes columns of.
+
+    ``behind`` is the (H, W) transmittance of what is not among the splats (see ``Band``).
     """
-    splats = project(gaussians, camera, T_camera_part)
     transmittance = np.ones((camera.height, camera.width), np.float32) if behind is None else behind.copy()
     flow = np.zeros((camera.height, camera.width, 4), dtype=np.float32)
     kernels.splat_flow(splats.table, splats.count, transmittance, flow)
