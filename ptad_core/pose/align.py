@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import product
 from typing import Protocol
 
 import numpy as np
@@ -12,16 +13,23 @@ import numpy as np
 from ptad_core.camera import Camera
 from ptad_core.config import PoseConfig
 from ptad_core.frames import make_transform, rotation_exp
+from ptad_core.pose.choice import CLEAR_LEAD, choose, different
 from ptad_core.pose.contour_fit import ContourFit, fit_contour
-from ptad_core.pose.interior import interior_support
 from ptad_core.pose.query import Query, make_query
 from ptad_core.pose.refine import FINAL_REACH_PX, MaskFit, refine_mask
 from ptad_core.pose.search import Contest, candidate_poses, cone, ring, whole_sphere
-from ptad_core.pose.trust import NOISE_PX, agreement, covariance, margin, reasons_against
+from ptad_core.pose.trust import agreement, covariance, margin, reasons_against
 from ptad_core.reference.build import Reference
 from ptad_core.reference.symmetry import symmetric_angle_deg
-from ptad_core.segmentation.mask import to_lab
 from ptad_core.types import AlignedPose, Alignment, ColorImage, FloatArray, PoseSeed, Reason, SeedSource, Segmentation
+
+
+def _turns(step_deg: float, most_deg: float) -> list[FloatArray]:
+    """Rotations of up to an angle whose vectors form a cubic grid, without the one that turns nothing."""
+    count = int(most_deg / step_deg)
+    vectors = [step_deg * np.array(v, dtype=np.float64) for v in product(range(-count, count + 1), repeat=3)]
+    return [rotation_exp(np.radians(v)) for v in vectors if 0 < np.linalg.norm(v) <= most_deg]
+
 
 APART_DEG = 14.0
 APART_IN_CONE_DEG = 7.0
@@ -29,30 +37,25 @@ APART_IN_CONE_DEG = 7.0
 BLIND_REACH_PX = 30.0
 """How far, in crop pixels, the outline of a candidate view may lie from the query's."""
 ROUGH_STEPS = 10
+EXPLAINED_PX = 1.0
+"""A contour that fits as well as this needs no other explanation."""
 NEIGHBOURS_OF = 3
-NEIGHBOUR_DEG = 14.0
-NEIGHBOUR_REACH_PX = 10.0
-NEIGHBOUR_STEPS = 6
+NEIGHBOURS = _turns(14.0, 14.0)
+NEIGHBOURS_IN_CONE = _turns(10.0, 20.0)
+NEIGHBOUR_REACH_PX = 6.0
+NEIGHBOUR_STEPS = 8
 """A fit may have stopped short of the pose it was near, at a bolt too far or held by a defect: so the best fits are
-turned by ``NEIGHBOUR_DEG`` both ways about three axes and fitted again."""
-COARSE_REACH_PX = 8.0
+turned and fitted again, blind the best three a little, with a seed the best one all around."""
+COARSE_REACH_PX = 4.0
+"""No further than a contour reaches in the end: more would pull a fit away from where it settled."""
 COARSE_STEPS = 14
 MIN_OUTLINE_PX = 12
 MIN_CONE_DEG = 12.0
 """Candidate views lie about 8 degrees apart: a narrower cone might hold none."""
 SEEDED_HYPOTHESES = 7
-SAME_POSE_DEG = 4.0
-SAME_POSE_DIAMETERS = 0.04
-OTHER_POSE_DEG = 20.0
-"""Poses further apart than this are rivals; closer ones are the same answer, more or less exactly."""
-OTHER_POSE_DIAMETERS = 0.25
 FIRST_STEPS = 4
 COARSE_LEAD = 1.0
 """A hypothesis whose contour fits this much worse than the best one is not refined."""
-CLEAR_LEAD = 2.0
-"""A rival whose outline is this much worse needs no look inside."""
-CLOSE_LEAD = 0.5
-"""A neighbouring pose of the same view whose outline is this much worse needs none either."""
 
 
 class PoseDevice(Protocol):
@@ -137,11 +140,13 @@ def _search(query: Query, reference: Reference, config: PoseConfig, seed: PoseSe
     neighbours = (finalists + 1) // 2 if seed is None else finalists
     first = _candidates(query, reference, config, seed, device)
     rough = _best(_fit_all(query, reference, first, BLIND_REACH_PX, ROUGH_STEPS, 2, device))
-    around = [T for fit in _finalists(rough, reference, 1, NEIGHBOURS_OF) for T in _turned(fit, reference)]
+    of, turns = (NEIGHBOURS_OF, NEIGHBOURS) if seed is None else (1, NEIGHBOURS_IN_CONE)
+    around = [T for fit in different(rough, reference, 1, of) if fit.cost_px > EXPLAINED_PX
+              for T in _turned(fit, reference, turns)]
     rough = _best([*rough, *_fit_all(query, reference, around, NEIGHBOUR_REACH_PX, NEIGHBOUR_STEPS, 2, device)])
-    kept = [fit.T_camera_part for fit in _finalists(rough, reference, 2 * neighbours, 2 * finalists)]
+    kept = [fit.T_camera_part for fit in different(rough, reference, 2 * neighbours, 2 * finalists)]
     coarse = _best(_fit_all(query, reference, kept, COARSE_REACH_PX, COARSE_STEPS, 1, device))
-    last = _finalists(coarse, reference, neighbours, finalists)
+    last = different(coarse, reference, neighbours, finalists)
     last = [c for c in last if margin(last[0].cost_px, c.cost_px) < COARSE_LEAD]
     poses = [c.T_camera_part for c in last]
     fits = device.refine(query, poses, config.max_iterations) if device is not None else None
@@ -150,7 +155,7 @@ def _search(query: Query, reference: Reference, config: PoseConfig, seed: PoseSe
     if not fits:
         words = f"from no candidate ({source}) does the CAD's outline meet the mask's"
         return Alignment(None, (Reason.POSE_NOT_FOUND,), words)
-    best, rival, lead = _choose(fits, query, reference, image_bgr)
+    best, rival, lead = choose(fits, query, reference, seed, image_bgr)
     return _report(query, config, best, rival, lead, source)
 
 
@@ -177,13 +182,12 @@ def _candidates(query: Query, reference: Reference, config: PoseConfig, seed: Po
     return ([seed.T_camera_part] if in_front else []) + around
 
 
-def _turned(fit: ContourFit, reference: Reference) -> list[FloatArray]:
-    """A pose turned both ways about three axes through the part's centre."""
+def _turned(fit: ContourFit, reference: Reference, turns: list[FloatArray]) -> list[FloatArray]:
+    """A pose turned about the part's centre, in the camera's axes."""
     T = fit.T_camera_part
     centre = T[:3, :3] @ reference.center_m + T[:3, 3]
-    angle = np.radians(NEIGHBOUR_DEG)
-    turns = [rotation_exp(sign * angle * axis) @ T[:3, :3] for axis in np.eye(3) for sign in (-1, 1)]
-    return [make_transform(R, centre - R @ reference.center_m) for R in turns]
+    turned = [turn @ T[:3, :3] for turn in turns]
+    return [make_transform(R, centre - R @ reference.center_m) for R in turned]
 
 
 def _refine_all(query: Query, reference: Reference, poses: list[FloatArray], max_iterations: int) -> list[MaskFit]:
@@ -210,55 +214,6 @@ def _cost(fit: MaskFit) -> float:
 def _best(fits: Iterable[ContourFit]) -> list[ContourFit]:
     """The fits that hold, best first."""
     return sorted((f for f in fits if np.isfinite(f.cost_px)), key=lambda f: f.cost_px)
-
-
-def _choose(fits: list[MaskFit], query: Query, reference: Reference, image_bgr: ColorImage | None,
-            ) -> tuple[MaskFit, MaskFit | None, float]:
-    """The best fit, its best rival, and by how much it leads. ``fits`` are sorted by their outline cost.
-
-    Outlines of opposite views are alike, and a portion that moved may carry the outline along with it; so fits whose
-    outlines are nearly as good as the best one's are also judged by their inner edges.
-    """
-    cost = [f.cost_px + NOISE_PX for f in fits]
-    if image_bgr is not None:
-        limits = [CLEAR_LEAD if _rivals(fits[0], f, reference) else CLOSE_LEAD for f in fits]
-        close = [k for k, f in enumerate(fits) if cost[k] < (1 + limits[k]) * cost[0]
-                 and not any(_same(f, other, reference) for other in fits[:k])]
-        if len(close) > 1:
-            lab = to_lab(query.window.crop(image_bgr.astype(np.float32)).clip(0, 255).astype(np.uint8))
-            for k in close:
-                cost[k] /= interior_support(lab, query.camera, reference, fits[k].T_camera_part)
-    order = np.argsort(cost, kind="stable")
-    best = int(order[0])
-    rival = next((int(k) for k in order[1:] if _rivals(fits[best], fits[k], reference)), None)
-    if rival is None:
-        return fits[best], None, np.inf
-    return fits[best], fits[rival], cost[rival] / cost[best] - 1
-
-
-def _finalists(sorted_fits: list[ContourFit], reference: Reference, neighbours: int, count: int) -> list[ContourFit]:
-    """The fits worth refining: the best ``neighbours``, and up to ``count`` the best that are rivals of all others."""
-    kept: list[ContourFit] = []
-    for fit in sorted_fits:
-        if all(not _same(fit, k, reference) if len(kept) < neighbours else _rivals(fit, k, reference) for k in kept):
-            kept.append(fit)
-        if len(kept) == count:
-            break
-    return kept
-
-
-def _same(a: ContourFit | MaskFit, b: ContourFit | MaskFit, reference: Reference) -> bool:
-    return _closer(a.T_camera_part, b.T_camera_part, reference, SAME_POSE_DEG, SAME_POSE_DIAMETERS)
-
-
-def _rivals(a: ContourFit | MaskFit, b: ContourFit | MaskFit, reference: Reference) -> bool:
-    return not _closer(a.T_camera_part, b.T_camera_part, reference, OTHER_POSE_DEG, OTHER_POSE_DIAMETERS)
-
-
-def _closer(T_a: FloatArray, T_b: FloatArray, reference: Reference, angle_deg: float, diameters: float) -> bool:
-    shift = (T_a[:3, :3] - T_b[:3, :3]) @ reference.center_m + T_a[:3, 3] - T_b[:3, 3]
-    return bool(np.linalg.norm(shift) < diameters * reference.diameter_m
-                and symmetric_angle_deg(T_a[:3, :3], T_b[:3, :3], reference.symmetries) < angle_deg)
 
 
 def _report(query: Query, config: PoseConfig, fit: MaskFit, rival: MaskFit | None,
