@@ -71,7 +71,6 @@ class _Linearised:
     outline: Outline
     J: FloatArray
     e: FloatArray
-    w: FloatArray
     distance: FloatArray
 
 
@@ -87,36 +86,36 @@ def refine_mask(query: Query, reference: Reference, T_camera_part: FloatArray, m
         return None
     converged, taken, moved_since_px = False, 0, 0.0
     while taken < max_iterations:
-        taken += 1
-        if band is None:
-            band = band_around_outline(reference.gaussians, now.splats, now.mask, BAND_PX, BAND_SLACK_PX)
-        H = now.J.T @ (now.w[:, None] * now.J)
-        g = now.J.T @ (now.w * now.e)
+        H, g = _normal_equations(now, reach)
         ridge = damping * np.diag(np.diag(H)) + 1e-12 * np.eye(6)
         step = np.asarray(np.linalg.solve(H + ridge, g), dtype=np.float64)
         moved_px = float(np.sqrt(np.mean((now.J @ step) ** 2)))
         next_R, next_centre = rotation_exp(step[3:]) @ R, centre + step[:3]
         if next_centre[2] <= 0:
             return None
-        converged = moved_px < STEP_TOLERANCE_PX
-        if converged:
-            R, centre = next_R, next_centre
+        small, least = moved_px < STEP_TOLERANCE_PX, _final_reach(now)
+        if small and reach <= least:
+            R, centre, converged = next_R, next_centre, True
             break
-        if moved_since_px + moved_px > BAND_SLACK_PX:
-            band, moved_since_px = None, 0.0
-        reach = max(_final_reach(now), 0.7 * reach)
-        after = _linearise(query, reference, next_R, next_centre, reach, band)
+        reach = max(least, 0.7 * reach)
+        if small:
+            continue  # nothing to render: the same outline, of which what lies further off counts less now
+        taken += 1
+        far = moved_since_px + moved_px > BAND_SLACK_PX
+        if band is None and not far:
+            band = band_around_outline(reference.gaussians, now.splats, now.mask, BAND_PX, BAND_SLACK_PX)
+        after = _linearise(query, reference, next_R, next_centre, reach, None if far else band)
         if after is None:
             return None
         if _objective(after.distance, reach) <= _objective(now.distance, reach) * 1.001 + 1e-6:
             R, centre, now = next_R, next_centre, after
-            moved_since_px += moved_px
+            band, moved_since_px = (None, 0.0) if far else (band, moved_since_px + moved_px)
             damping = max(damping * 0.3, 1e-6)
         else:
             damping *= 10
-    H = now.J.T @ (now.w[:, None] * now.J)
-    points = float(now.w.sum())
-    rms = float(np.sqrt((now.w * now.e**2).sum() / max(points, 1e-9)))
+    H, w = _normal_equations(now, reach)[0], _weights(now.distance, reach)
+    points = float(w.sum())
+    rms = float(np.sqrt((w * now.e**2).sum() / max(points, 1e-9)))
     cost = _outline_cost(now, query)
     T = make_transform(R, centre - R @ reference.center_m)
     return MaskFit(T, now.mask, now.outline, H, centre, rms, points, cost, taken, converged)
@@ -134,10 +133,20 @@ def _linearise(query: Query, reference: Reference, R: FloatArray, centre: FloatA
         return None
     e, distance = match_outlines(outline, query.outline, reach)
     J = _outline_jacobian(flow, camera, outline, centre)
-    w = np.where(distance < reach, (1 - np.minimum(distance / reach, 1.0) ** 2) ** 2, 0.0)
-    if w.sum() < MIN_POINTS / 2:
+    if _weights(distance, reach).sum() < MIN_POINTS / 2:
         return None
-    return _Linearised(splats, mask, outline, J, np.where(np.isfinite(e), e, 0.0), w, distance)
+    return _Linearised(splats, mask, outline, J, np.where(np.isfinite(e), e, 0.0), distance)
+
+
+def _weights(distance: FloatArray, reach: float) -> FloatArray:
+    """(n,) Tukey's weights of outline points: none beyond ``reach``."""
+    return np.asarray((1 - np.minimum(distance / reach, 1.0) ** 2) ** 2)
+
+
+def _normal_equations(now: _Linearised, reach: float) -> tuple[FloatArray, FloatArray]:
+    """(6, 6) and (6,)."""
+    weighted = _weights(now.distance, reach)[:, None] * now.J
+    return now.J.T @ weighted, weighted.T @ now.e
 
 
 def _final_reach(now: _Linearised) -> float:

@@ -134,7 +134,7 @@ def splat_transmittance(splats: F32, count: int, transmittance: F32) -> None:
 
 @njit(cache=True, nogil=True, fastmath=True)
 def splats_within(splats: F32, count: int, distance: F32, slack: float, found: I64) -> int:
-    """List the splats that reach to where ``distance`` (H, W) is 0, or would if moved by ``slack``; returns how many."""
+    """List the splats that reach to where ``distance`` (H, W) is 0, were they moved by ``slack``; returns how many."""
     height, width = distance.shape
     k = 0
     for i in range(count):
