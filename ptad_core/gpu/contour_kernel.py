@@ -1,7 +1,7 @@
 """Triton kernel of the contour fit: ``contour.fit_contours``, all steps of a pose in one program. Import with a device.
 
 A program holds its pose in registers and reads the view's points anew at each step. All pairs of the view's points with
-``QUERY_BLOCK`` of the query's are looked at in one go.
+some of the query's are looked at in one go.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import triton.language as tl
 from ptad_core.gpu.contour import NEAREST_CENTRE_M, NEAREST_POINT_M, DeviceViews
 from ptad_core.pose.contour_fit import DAMPING, FAR_PX2, MIN_AGREEMENT
 
-QUERY_BLOCK = 32
+PAIRS = 4096
+"""Looked at in one go: more would not fit into the registers of a program."""
 
 
 def fit_contours(views: DeviceViews, T: torch.Tensor, camera: torch.Tensor, query: torch.Tensor, reaches: torch.Tensor,
@@ -23,9 +24,10 @@ def fit_contours(views: DeviceViews, T: torch.Tensor, camera: torch.Tensor, quer
     costs = torch.empty(len(T), dtype=torch.float32, device=T.device)
     per_view = views.points.shape[1]
     n = per_view // stride
+    room = max(triton.next_power_of_2(n), 16)
     _fit[(len(T),)](views.directions, views.points, views.normals, views.reach_m, len(views.directions), per_view, n,
                     stride, T, camera, query, len(query), reaches, len(reaches), found, costs,
-                    triton.next_power_of_2(len(views.directions)), max(triton.next_power_of_2(n), 16), QUERY_BLOCK,
+                    triton.next_power_of_2(len(views.directions)), room, max(PAIRS // room, 16),
                     float(FAR_PX2), MIN_AGREEMENT, DAMPING, NEAREST_POINT_M, NEAREST_CENTRE_M, num_warps=8)
     return found, costs
 
