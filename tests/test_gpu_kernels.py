@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from core_parts import CAMERA, as_segmentation, bracket, exact_mask, seen_from
+from core_parts import CAMERA, as_segmentation, bracket, exact_mask, seen_from, turned_by_deg
 
 from ptad_core.camera import Camera
+from ptad_core.config import ReferenceConfig
 from ptad_core.frames import rotation_exp
 from ptad_core.gaussians import Gaussians
 from ptad_core.pose.query import Query, make_query
+from ptad_core.reference import reference_from_mesh
 from ptad_core.reference.surface import gaussians_from_surface
 from ptad_core.types import FloatArray
 
@@ -29,6 +32,7 @@ if not ON_GPU and os.environ.get("TRITON_INTERPRET") != "1":
 
 from ptad_core.gpu import contour, contour_kernel, kernels, level_set, solver, splat_sums, step_kernel  # noqa: E402
 from ptad_core.gpu.level_set import DeviceQueries  # noqa: E402
+from ptad_core.gpu.refine import DeviceRefiner  # noqa: E402
 from ptad_core.outline import Outline  # noqa: E402
 from ptad_core.rendering.differentiable import camera_rows  # noqa: E402
 
@@ -41,10 +45,10 @@ def gaussians(count: int = 1500) -> Gaussians:
     return gaussians_from_surface(bracket(), count)
 
 
-def query() -> Query:
-    segmentation = as_segmentation(exact_mask(bracket(), T_BRACKET))
+def query(T: FloatArray | None = None, size: int = SIZE) -> Query:
+    segmentation = as_segmentation(exact_mask(bracket(), T_BRACKET if T is None else T))
     assert segmentation.box_px is not None
-    return make_query(segmentation.mask, segmentation.box_px, CAMERA, SIZE)
+    return make_query(segmentation.mask, segmentation.box_px, CAMERA, size)
 
 
 def near(T: FloatArray, k: int) -> FloatArray:
@@ -167,6 +171,25 @@ def test_contour_fits(start_reach: float, steps: int, stride: int) -> None:
     assert (found - expected)[:2, :, :3].abs().max() < 2e-3 and (found - expected)[:2, :, 3].abs().max() < 2e-4
     moved = (expected - poses.cpu().double())[:2].abs().amax(dim=(1, 2))
     assert (moved > 5e-3).all()
+
+
+def test_the_kernels_together_refine_as_torch_does(reference_config: ReferenceConfig,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two images in one batch, padded to a power of two."""
+    reference = reference_from_mesh(bracket(), "bracket", replace(reference_config, gaussians=500, views=20))
+    expected, found = DeviceRefiner(reference, "cpu"), DeviceRefiner(reference, DEVICE.type)
+    if not ON_GPU:
+        for name, kernel in (("splat_sums", kernels.splat_sums), ("level_set_sums", kernels.level_set_sums),
+                             ("take_steps", step_kernel.solve)):
+            monkeypatch.setattr(found, f"_{name}", kernel)
+    other = seen_from(bracket(), (-0.3, 0.8, 0.4), 0.35)
+    queries = [query(T, 32) for T in (T_BRACKET, other)]
+    arguments = (queries, [[near(T_BRACKET, 0)], [near(other, 1)]], 2)
+    for fits, wanted in zip(found.refine_all(*arguments), expected.refine_all(*arguments), strict=True):
+        assert turned_by_deg(fits[0].T_camera_part, wanted[0].T_camera_part) < 0.05
+        assert fits[0].cost_px == pytest.approx(wanted[0].cost_px, abs=0.01)
+        assert (fits[0].iterations, fits[0].converged) == (wanted[0].iterations, wanted[0].converged)
+        assert fits[0].cost_px < 0.2
 
 
 def views_of(count: int) -> contour.DeviceViews:
