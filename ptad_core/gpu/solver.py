@@ -50,6 +50,11 @@ def reaches(start_px: float, step: int) -> tuple[float, float, float]:
     return now, after, FINAL_REACH_PX
 
 
+def tolerance2(start_px: float, step: int) -> float:
+    """Return the squared length that a step which ends the search stays below: none does before the reach is final."""
+    return STEP_TOLERANCE_PX**2 if reaches(start_px, step - 1)[0] <= FINAL_REACH_PX else 0.0
+
+
 def require_reach(start_px: float) -> None:
     """Refuse a reach that no loss is kept for."""
     if start_px > MAX_START_REACH_PX:
@@ -95,7 +100,7 @@ def solve(R: torch.Tensor, centre: torch.Tensor, centre_part: torch.Tensor, step
         now.stats = torch.where(taken[:, None], stats, now.stats)
         damping = torch.where(taken, (0.3 * damping).clamp(min=1e-6), torch.where(active, 10 * damping, damping))
         now.taken = now.taken + active
-        now.converged = now.converged | (active & ~lost & (moved2 < STEP_TOLERANCE_PX**2))
+        now.converged = now.converged | (active & ~lost & (moved2 < tolerance2(start_reach_px, k)))
         now.lost = now.lost | lost
     return now
 

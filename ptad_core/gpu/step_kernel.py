@@ -11,8 +11,8 @@ import triton.language as tl
 
 from ptad_core.gpu.contour_kernel import entry, rodrigues, solved, turned
 from ptad_core.gpu.level_set import COUNT, LOSS, LOSS_FINAL, LOSS_NEXT, STATS, WEIGHT
-from ptad_core.gpu.solver import Linearise, Solution, reaches, require_reach
-from ptad_core.pose.refine import INITIAL_DAMPING, MIN_POINTS, STEP_TOLERANCE_PX
+from ptad_core.gpu.solver import Linearise, Solution, reaches, require_reach, tolerance2
+from ptad_core.pose.refine import INITIAL_DAMPING, MIN_POINTS
 
 ROTATION, CENTRE, DAMPING, TAKEN, CONVERGED, LOST = 0, 9, 12, 13, 14, 15
 TRIED, TRIED_CENTRE, MOVED2, KEPT = 16, 25, 28, 29
@@ -34,17 +34,17 @@ def solve(R: torch.Tensor, centre: torch.Tensor, centre_part: torch.Tensor, step
         reach = reaches(start_reach_px, k)
         stats = linearise(poses, pivots, reach, active)
         # The first pose is taken as it is. From the second step on all reaches are the final one.
-        _step[(batch,)](rows, stats, centre_part, poses, pivots, active, reach[0] ** 2 / 6, k == 0,
-                        LOSS_NEXT if k <= 1 else LOSS_FINAL, LOSS, COUNT, WEIGHT, STATS, ROW, KEPT, MIN_POINTS,
-                        STEP_TOLERANCE_PX**2, num_warps=1)
+        _step[(batch,)](rows, stats, centre_part, poses, pivots, active, reach[0] ** 2 / 6,
+                        tolerance2(start_reach_px, k), k == 0, LOSS_NEXT if k <= 1 else LOSS_FINAL, LOSS, COUNT, WEIGHT,
+                        STATS, ROW, KEPT, MIN_POINTS, num_warps=1)
     return Solution(rows[:, ROTATION:CENTRE].reshape(batch, 3, 3), rows[:, CENTRE:DAMPING], rows[:, KEPT:],
                     rows[:, TAKEN], rows[:, CONVERGED] > 0, rows[:, LOST] > 0)
 
 
 @triton.jit
-def _step(rows, stats, centre_part, poses, pivots, active, size, FIRST: tl.constexpr, OLD: tl.constexpr,
+def _step(rows, stats, centre_part, poses, pivots, active, size, tolerance2, FIRST: tl.constexpr, OLD: tl.constexpr,
           LOSS: tl.constexpr, COUNT: tl.constexpr, WEIGHT: tl.constexpr, STATS: tl.constexpr, ROW: tl.constexpr,
-          KEPT: tl.constexpr, MIN_POINTS: tl.constexpr, TOLERANCE2: tl.constexpr):
+          KEPT: tl.constexpr, MIN_POINTS: tl.constexpr):
     """One program: judge the step that was tried, keep it or not, and set out the next one."""
     b = tl.program_id(0)
     pose = rows + b * ROW
@@ -66,7 +66,7 @@ def _step(rows, stats, centre_part, poses, pivots, active, size, FIRST: tl.const
         after = tl.load(new + LOSS) / tl.maximum(count, 1.0)
         took = running & (lost_now == 0) & (after * size <= before * size * 1.001 + 1e-6)
         damping = tl.where(took, tl.maximum(0.3 * damping, 1e-6), tl.where(running, 10 * damping, damping))
-        converged = converged | (running & (lost_now == 0) & (tl.load(pose + 28) < TOLERANCE2))
+        converged = converged | (running & (lost_now == 0) & (tl.load(pose + 28) < tolerance2))
         lost = lost | lost_now
         tl.store(pose + 13, tl.load(pose + 13) + running.to(tl.float64))
     tl.store(pose + 12, damping)
