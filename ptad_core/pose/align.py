@@ -24,13 +24,6 @@ from ptad_core.reference.symmetry import symmetric_angle_deg
 from ptad_core.types import AlignedPose, Alignment, ColorImage, FloatArray, PoseSeed, Reason, SeedSource, Segmentation
 
 
-def _turns(step_deg: float, most_deg: float) -> list[FloatArray]:
-    """Rotations of up to an angle whose vectors form a cubic grid, without the one that turns nothing."""
-    count = int(most_deg / step_deg)
-    vectors = [step_deg * np.array(v, dtype=np.float64) for v in product(range(-count, count + 1), repeat=3)]
-    return [rotation_exp(np.radians(v)) for v in vectors if 0 < np.linalg.norm(v) <= most_deg]
-
-
 APART_DEG = 14.0
 APART_IN_CONE_DEG = 7.0
 """Candidates are this far apart."""
@@ -40,12 +33,13 @@ ROUGH_STEPS = 10
 EXPLAINED_PX = 1.0
 """A contour that fits as well as this needs no other explanation."""
 NEIGHBOURS_OF = 3
-NEIGHBOURS = _turns(14.0, 14.0)
-NEIGHBOURS_IN_CONE = _turns(10.0, 20.0)
+NEIGHBOUR_DEG = 14.0
+NEIGHBOUR_IN_CONE_DEG = 10.0
+MOST_DEG = 20.0
 NEIGHBOUR_REACH_PX = 6.0
 NEIGHBOUR_STEPS = 8
 """A fit may have stopped short of the pose it was near, at a bolt too far or held by a defect: so the best fits are
-turned and fitted again, blind the best three a little, with a seed the best one all around."""
+turned and fitted again, blind the best three a little, with a seed the best one by as much as the seed may be off."""
 COARSE_REACH_PX = 4.0
 """No further than a contour reaches in the end: more would pull a fit away from where it settled."""
 COARSE_STEPS = 14
@@ -54,8 +48,8 @@ MIN_CONE_DEG = 12.0
 """Candidate views lie about 8 degrees apart: a narrower cone might hold none."""
 SEEDED_HYPOTHESES = 7
 FIRST_STEPS = 4
-COARSE_LEAD = 1.0
-"""A hypothesis whose contour fits this much worse than the best one is not refined."""
+POSSIBLE_LEAD = 1.0
+"""Hypotheses whose contours fit this much worse than the best one are neither fitted further nor refined."""
 
 
 class PoseDevice(Protocol):
@@ -140,15 +134,12 @@ def _search(query: Query, reference: Reference, config: PoseConfig, seed: PoseSe
     neighbours = (finalists + 1) // 2 if seed is None else finalists
     first = _candidates(query, reference, config, seed, device)
     rough = _best(_fit_all(query, reference, first, BLIND_REACH_PX, ROUGH_STEPS, 2, device))
-    of, turns = (NEIGHBOURS_OF, NEIGHBOURS) if seed is None else (1, NEIGHBOURS_IN_CONE)
-    around = [T for fit in different(rough, reference, 1, of) if fit.cost_px > EXPLAINED_PX
-              for T in _turned(fit, reference, turns)]
+    around = [T for fit in different(rough, reference, 1, NEIGHBOURS_OF if seed is None else 1)
+              if fit.cost_px > EXPLAINED_PX for T in _turned(fit, reference, _turns(seed))]
     rough = _best([*rough, *_fit_all(query, reference, around, NEIGHBOUR_REACH_PX, NEIGHBOUR_STEPS, 2, device)])
-    kept = [fit.T_camera_part for fit in different(rough, reference, 2 * neighbours, 2 * finalists)]
+    kept = _possible(different(rough, reference, 2 * neighbours, 2 * finalists))
     coarse = _best(_fit_all(query, reference, kept, COARSE_REACH_PX, COARSE_STEPS, 1, device))
-    last = different(coarse, reference, neighbours, finalists)
-    last = [c for c in last if margin(last[0].cost_px, c.cost_px) < COARSE_LEAD]
-    poses = [c.T_camera_part for c in last]
+    poses = _possible(different(coarse, reference, neighbours, finalists))
     fits = device.refine(query, poses, config.max_iterations) if device is not None else None
     if fits is None:
         fits = _refine_all(query, reference, poses, config.max_iterations)
@@ -182,6 +173,15 @@ def _candidates(query: Query, reference: Reference, config: PoseConfig, seed: Po
     return ([seed.T_camera_part] if in_front else []) + around
 
 
+def _turns(seed: PoseSeed | None) -> list[FloatArray]:
+    """Rotations whose vectors form a cubic grid, without the one that turns nothing."""
+    step_deg = NEIGHBOUR_DEG if seed is None else NEIGHBOUR_IN_CONE_DEG
+    most_deg = step_deg if seed is None else min(max(2 * seed.sigma_rotation_deg, step_deg), MOST_DEG)
+    count = int(most_deg / step_deg)
+    vectors = [step_deg * np.array(v, dtype=np.float64) for v in product(range(-count, count + 1), repeat=3)]
+    return [rotation_exp(np.radians(v)) for v in vectors if 0 < np.linalg.norm(v) <= most_deg]
+
+
 def _turned(fit: ContourFit, reference: Reference, turns: list[FloatArray]) -> list[FloatArray]:
     """A pose turned about the part's centre, in the camera's axes."""
     T = fit.T_camera_part
@@ -209,6 +209,11 @@ def _refine_all(query: Query, reference: Reference, poses: list[FloatArray], max
 
 def _cost(fit: MaskFit) -> float:
     return fit.cost_px
+
+
+def _possible(sorted_fits: list[ContourFit]) -> list[FloatArray]:
+    """The poses of fits that the best one does not leave too far behind."""
+    return [fit.T_camera_part for fit in sorted_fits if margin(sorted_fits[0].cost_px, fit.cost_px) < POSSIBLE_LEAD]
 
 
 def _best(fits: Iterable[ContourFit]) -> list[ContourFit]:
