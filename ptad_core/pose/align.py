@@ -23,7 +23,6 @@ from ptad_core.reference.build import Reference
 from ptad_core.reference.symmetry import symmetric_angle_deg
 from ptad_core.types import AlignedPose, Alignment, ColorImage, FloatArray, PoseSeed, Reason, SeedSource, Segmentation
 
-
 APART_DEG = 14.0
 APART_IN_CONE_DEG = 7.0
 """Candidates are this far apart."""
