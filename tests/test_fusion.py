@@ -74,6 +74,19 @@ def test_what_is_gone_is_missing_in_shadow_too(light: float, reference: Referenc
     assert not found.reasons and {r.kind for r in found.regions} == {RegionKind.MISSING}
 
 
+@pytest.mark.parametrize("share", [0.0, 0.25])
+def test_what_the_background_nearly_swallows_is_neither_missing_nor_good(share: float, reference: Reference) -> None:
+    """The peg shows through by this share, too little for the mask: not judged where it is seen, missing where not."""
+    T = seen_from(bracket(), SIDE)
+    part = bracket(without="peg")
+    image = ((1 - share) * picture(part, T) + share * picture(bracket(), T).astype(np.float64)).astype(np.uint8)
+    found = run(reference, image, exact_mask(part, T))
+    if share:
+        assert found.reasons == (Reason.MASK_UNRELIABLE,) and found.regions == ()
+    else:
+        assert not found.reasons and {r.kind for r in found.regions} == {RegionKind.MISSING}
+
+
 torch = pytest.importorskip("torch")
 
 from ptad_core.detection.network.judge import Fusion, Judge, Opinion  # noqa: E402  only where torch is

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ptad_core.config import DetectionConfig
+from ptad_core.detection.faint import faint_regions
 from ptad_core.detection.geometry import measure
 from ptad_core.detection.learned import SAME_PLACE, ask, learned_regions, merged, overlap
 from ptad_core.detection.occlusion import hidden_regions
@@ -63,10 +64,15 @@ def detect(image_bgr: ColorImage, segmentation: Segmentation, view: View | None,
         if learned_score > threshold:
             regions = merged(regions, found)
     hidden = hidden_regions(image_bgr, view, geometry)
-    regions = sorted((r for r in regions if not any(overlap(r.box_px, h.box_px) >= SAME_PLACE for h in hidden)),
+    faint = faint_regions(image_bgr, view, geometry)
+    unknown = [region.box_px for region in (*hidden, *faint)]
+    regions = sorted((r for r in regions if not any(overlap(r.box_px, box) >= SAME_PLACE for box in unknown)),
                      key=lambda r: -r.score)
     if hidden and not regions:
         return Detection(nothing, score, threshold, (), (Reason.OCCLUDED,), "something stands in front of the part: "
                          "where it should be seen, neither the part nor the background is", evidence=evidence)
+    if faint and not regions:
+        return Detection(nothing, score, threshold, (), (Reason.MASK_UNRELIABLE,), "the mask misses a portion of the "
+                         "part whose edge the image shows: part and background look alike there", evidence=evidence)
     return Detection(view.window.lay_into_image(relative, 0.0, True), score, threshold, tuple(regions),
                      evidence=evidence)

@@ -45,17 +45,18 @@ def hidden_regions(image_bgr: ColorImage, view: View, geometry: Geometry) -> lis
     window = view.window
     lab = to_lab(window.crop(image_bgr.astype(np.float32)).clip(0, 255).astype(np.uint8))
     solid = view.rendering.mask >= 0.5
-    unseen = solid & ~geometry.seen & window.inside_image()
     away = distance_to(solid | geometry.seen)
     ground = (away > NEAR_PX) & (away < FAR_PX) & window.inside_image()
+    return [region for region in missing if _is_foreign(lab, place_of(region, view, geometry), ground)]
+
+
+def place_of(region: AnomalyRegion, view: View, geometry: Geometry) -> MaskImage:
+    """(S, S) the largest piece of what is not seen inside a missing region's box."""
+    window = view.window
+    unseen = (view.rendering.mask >= 0.5) & ~geometry.seen & window.inside_image()
     labels = cv2.connectedComponents(unseen.astype(np.uint8), connectivity=8)[1]
-    return [region for region in missing if _is_foreign(lab, _place(region, labels, view), ground)]
-
-
-def _place(region: AnomalyRegion, labels: np.ndarray, view: View) -> MaskImage:
-    """(S, S) the largest piece of what is not seen inside a region's box."""
     inside = np.zeros(labels.shape, np.float32)
-    box, window = region.box_px, view.window
+    box = region.box_px
     x0, y0 = (box.x - window.x) * window.scale, (box.y - window.y) * window.scale
     x1, y1 = x0 + box.width * window.scale, y0 + box.height * window.scale
     inside[max(int(y0), 0):int(np.ceil(y1)) + 1, max(int(x0), 0):int(np.ceil(x1)) + 1] = 1
