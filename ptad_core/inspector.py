@@ -215,7 +215,7 @@ class Inspector:
             if alignment.pose is None:
                 break
             guess = PoseSeed(alignment.pose.T_camera_part, SeedSource.TRACK, angle_deg,
-                             diameters * self.reference.diameter_m)
+                             diameters * self.reference.diameter_m, from_image=True)
             segmentation = segment_around(image, camera, self.reference, self.config.segmentation, guess)
             if segmentation.box_px is None:
                 break

@@ -94,12 +94,16 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class PoseSeed:
-    """A first guess of ``T_camera_part`` (4, 4), with how far it may be off (one standard deviation)."""
+    """A first guess of ``T_camera_part`` (4, 4), with how far it may be off (one standard deviation).
+
+    ``from_image``: it was found in the very image that is aligned now. It says where to look, and is no evidence.
+    """
 
     T_camera_part: FloatArray
     source: SeedSource
     sigma_rotation_deg: float = 5.0
     sigma_translation_m: float = 0.01
+    from_image: bool = False
 
 
 @dataclass(frozen=True, slots=True)

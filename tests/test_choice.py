@@ -63,6 +63,11 @@ def test_the_seed_tells_like_outlines_apart_and_no_others(query: Query, referenc
     assert rival is not None and lead > 0
 
 
+def test_a_seed_found_in_the_same_image_is_no_evidence(query: Query, reference: Reference) -> None:
+    seed = PoseSeed(turned(0), SeedSource.TRACK, 1.0, 0.002, from_image=True)
+    assert choose([fit(10, 0.50), fit(0, 0.52)], query, reference, seed, None)[0].cost_px == 0.50
+
+
 def test_a_seed_that_claims_to_be_exact_is_not_believed_blindly(query: Query, reference: Reference) -> None:
     seed = PoseSeed(turned(0), SeedSource.TF, 0.0, 0.0)
     assert choose([fit(2, 0.1), fit(0, 3.0)], query, reference, seed, None)[0].cost_px == 0.1

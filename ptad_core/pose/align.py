@@ -39,8 +39,9 @@ NEIGHBOUR_REACH_PX = 6.0
 NEIGHBOUR_STEPS = 8
 """A fit may have stopped short of the pose it was near, at a bolt too far or held by a defect: so the best fits are
 turned and fitted again, blind the best three a little, with a seed the best one by as much as the seed may be off."""
-COARSE_REACH_PX = 4.0
-"""No further than a contour reaches in the end: more would pull a fit away from where it settled."""
+COARSE_REACH_PX = (4.0, 8.0)
+COARSE_REACH_IN_COSTS = 4.0
+"""A contour that settled is not pulled away again; the worse the best one fits, the rougher is the query's outline."""
 COARSE_STEPS = 14
 MIN_OUTLINE_PX = 12
 MIN_CONE_DEG = 12.0
@@ -137,7 +138,8 @@ def _search(query: Query, reference: Reference, config: PoseConfig, seed: PoseSe
               if fit.cost_px > EXPLAINED_PX for T in _turned(fit, reference, _turns(seed))]
     rough = _best([*rough, *_fit_all(query, reference, around, NEIGHBOUR_REACH_PX, NEIGHBOUR_STEPS, 2, device)])
     kept = _possible(different(rough, reference, 2 * neighbours, 2 * finalists))
-    coarse = _best(_fit_all(query, reference, kept, COARSE_REACH_PX, COARSE_STEPS, 1, device))
+    reach_px = float(np.clip(COARSE_REACH_IN_COSTS * rough[0].cost_px, *COARSE_REACH_PX)) if rough else 0.0
+    coarse = _best(_fit_all(query, reference, kept, reach_px, COARSE_STEPS, 1, device))
     poses = _possible(different(coarse, reference, neighbours, finalists))
     fits = device.refine(query, poses, config.max_iterations) if device is not None else None
     if fits is None:

@@ -80,7 +80,7 @@ def different(sorted_fits: Sequence[Fit], reference: Reference, neighbours: int,
 
 def _distrust(T_camera_part: FloatArray, seed: PoseSeed | None, reference: Reference) -> float:
     """By what factor a pose must fit better than one at the seed."""
-    if seed is None:
+    if seed is None or seed.from_image:
         return 1.0
     angle_deg, shift_m = _apart(T_camera_part, seed.T_camera_part, reference)
     chi2 = ((angle_deg / max(seed.sigma_rotation_deg, LEAST_SIGMA_DEG)) ** 2
