@@ -30,7 +30,7 @@ BLIND_REACH_PX = 30.0
 """How far, in crop pixels, the outline of a candidate view may lie from the query's."""
 ROUGH_STEPS = 10
 EXPLAINED_PX = 1.0
-"""A contour that fits as well as this needs no other explanation."""
+"""A contour that fits as well as this needs no explanation far away."""
 NEIGHBOURS_OF = 3
 NEIGHBOUR_DEG = 14.0
 NEIGHBOUR_IN_CONE_DEG = 10.0
@@ -38,7 +38,7 @@ MOST_DEG = 20.0
 NEIGHBOUR_REACH_PX = 6.0
 NEIGHBOUR_STEPS = 8
 """A fit may have stopped short of the pose it was near, at a bolt too far or held by a defect: so the best fits are
-turned and fitted again, blind the best three a little, with a seed the best one by as much as the seed may be off."""
+turned a little and fitted again; with a seed the best one is turned by as much as the seed may be off."""
 COARSE_REACH_PX = (4.0, 8.0)
 COARSE_REACH_IN_COSTS = 4.0
 """A contour that settled is not pulled away again; the worse the best one fits, the rougher is the query's outline."""
@@ -135,7 +135,7 @@ def _search(query: Query, reference: Reference, config: PoseConfig, seed: PoseSe
     first = _candidates(query, reference, config, seed, device)
     rough = _best(_fit_all(query, reference, first, BLIND_REACH_PX, ROUGH_STEPS, 2, device))
     around = [T for fit in different(rough, reference, 1, NEIGHBOURS_OF if seed is None else 1)
-              if fit.cost_px > EXPLAINED_PX for T in _turned(fit, reference, _turns(seed))]
+              for T in _turned(fit, reference, _turns(seed, fit.cost_px))]
     rough = _best([*rough, *_fit_all(query, reference, around, NEIGHBOUR_REACH_PX, NEIGHBOUR_STEPS, 2, device)])
     kept = _possible(different(rough, reference, 2 * neighbours, 2 * finalists))
     reach_px = float(np.clip(COARSE_REACH_IN_COSTS * rough[0].cost_px, *COARSE_REACH_PX)) if rough else 0.0
@@ -174,10 +174,12 @@ def _candidates(query: Query, reference: Reference, config: PoseConfig, seed: Po
     return ([seed.T_camera_part] if in_front else []) + around
 
 
-def _turns(seed: PoseSeed | None) -> list[FloatArray]:
+def _turns(seed: PoseSeed | None, cost_px: float) -> list[FloatArray]:
     """Rotations whose vectors form a cubic grid, without the one that turns nothing."""
     step_deg = NEIGHBOUR_DEG if seed is None else NEIGHBOUR_IN_CONE_DEG
-    most_deg = step_deg if seed is None else min(max(2 * seed.sigma_rotation_deg, step_deg), MOST_DEG)
+    most_deg = step_deg
+    if seed is not None and cost_px > EXPLAINED_PX:
+        most_deg = min(max(2 * seed.sigma_rotation_deg, step_deg), MOST_DEG)
     count = int(most_deg / step_deg)
     vectors = [step_deg * np.array(v, dtype=np.float64) for v in product(range(-count, count + 1), repeat=3)]
     return [rotation_exp(np.radians(v)) for v in vectors if 0 < np.linalg.norm(v) <= most_deg]
