@@ -34,7 +34,7 @@ EXPLAINED_PX = 1.0
 NEIGHBOURS_OF = 3
 NEIGHBOUR_DEG = 14.0
 NEIGHBOUR_IN_CONE_DEG = 10.0
-MOST_DEG = 20.0
+LEAST_DEG, MOST_DEG = 15.0, 20.0
 NEIGHBOUR_REACH_PX = 6.0
 NEIGHBOUR_STEPS = 8
 """A fit may have stopped short of the pose it was near, at a bolt too far or held by a defect: so the best fits are
@@ -179,7 +179,7 @@ def _turns(seed: PoseSeed | None, cost_px: float) -> list[FloatArray]:
     step_deg = NEIGHBOUR_DEG if seed is None else NEIGHBOUR_IN_CONE_DEG
     most_deg = step_deg
     if seed is not None and cost_px > EXPLAINED_PX:
-        most_deg = min(max(2 * seed.sigma_rotation_deg, step_deg), MOST_DEG)
+        most_deg = min(max(2 * seed.sigma_rotation_deg, LEAST_DEG), MOST_DEG)
     count = int(most_deg / step_deg)
     vectors = [step_deg * np.array(v, dtype=np.float64) for v in product(range(-count, count + 1), repeat=3)]
     return [rotation_exp(np.radians(v)) for v in vectors if 0 < np.linalg.norm(v) <= most_deg]
