@@ -26,6 +26,8 @@ from ptad_core.rendering.differentiable import MaskRenderer
 from ptad_core.types import Verdict
 
 FRAMES = 24
+BACKDROP_BGR = (40, 160, 20)
+"""As in a cell: nothing of the part looks like it. What is timed is an inspection that comes to its end."""
 TURN_DEG = 2.0
 """From one frame of a sequence to the next."""
 
@@ -76,7 +78,7 @@ def inspections(item: BenchObject, device: str, network: str) -> tuple[float, in
         centre = T[:3, :3] @ item.reference.center_m + T[:3, 3]
         drawn = make_scene(item, make_transform(turn, centre - turn @ item.reference.center_m), Condition.INTACT, rng)
         assert drawn is not None
-        pictures.append(drawn.image_bgr)
+        pictures.append(np.where(drawn.foreground[..., None], drawn.image_bgr, np.uint8(BACKDROP_BGR)).astype(np.uint8))
     for picture in pictures[:2]:
         inspector.inspect(picture, SMALL_CAMERA)
     synchronise(device)
