@@ -44,11 +44,12 @@ def test_intervals_are_of_parts_and_not_of_pictures() -> None:
     few = [outcome(f"{k}", float(np.exp(rng.normal(bad))), "dent" if bad else "good", part=f"part {k}")
            for k in range(40) for bad in (0, 1)]
     many = [replace(o, name=f"{o.name} {k}") for o in few for k in range(10)]
-    low, high = metrics(few)["auc_interval"]
-    assert low < metrics(few)["auc"] < high and high - low > 0.1
+    figures = metrics(few)
+    low, high = figures["auc_interval"]
+    assert low < figures["auc"] < high and high - low > 0.1
     assert metrics(many)["auc_interval"] == [low, high]
-    assert metrics(few)["gain_over_network"] == [0.0, 0.0]  # the score is the network's here
-    assert metrics(few)["gain_over_geometry"][0] > 0.1  # which is blind here
+    assert figures["gain_over_network"] == [0.0, 0.0]  # the score is the network's here
+    assert figures["gain_over_geometry"][0] > 0.1  # which is blind here
     assert metrics([outcome("a", 0.5), outcome("b", 2.0, "dent")])["auc_interval"] is None  # one part says nothing
 
 
