@@ -24,6 +24,8 @@ unexport PYTHONPATH PYTHONHOME
 # Runs neither hear each other nor any robot of the network. Domains above 101 reach into the ephemeral ports.
 export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
 export ROS_DOMAIN_ID := $(shell expr $$(od -An -N2 -tu2 /dev/urandom) % 101 + 1)
+# An image must not push the transform before it out of the way: config/fastdds.xml says how it would.
+export FASTRTPS_DEFAULT_PROFILES_FILE ?= $(CURDIR)/config/fastdds.xml
 export ROS_LOG_DIR ?= $(CURDIR)/out/ros_log
 
 # An environment does not survive being moved, nor the removal of its Python.

@@ -3,7 +3,7 @@
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument
 from launch.conditions import IfCondition
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
@@ -12,6 +12,8 @@ from launch_ros.substitutions import FindPackageShare
 def generate_launch_description() -> LaunchDescription:
     """Describe the cell's node, and RViz beside it where it is asked for."""
     share = FindPackageShare("ptad_ros")
+    large_images = {"FASTRTPS_DEFAULT_PROFILES_FILE": EnvironmentVariable(
+        "FASTRTPS_DEFAULT_PROFILES_FILE", default_value=PathJoinSubstitution([share, "config", "fastdds.xml"]))}
     return LaunchDescription([
         DeclareLaunchArgument("namespace", default_value="",
                               description="of the cell: the camera's namespace, where image_raw and camera_info are"),
@@ -28,6 +30,7 @@ def generate_launch_description() -> LaunchDescription:
         Node(
             package="ptad_ros", executable="inspection_node", name="inspection",
             namespace=LaunchConfiguration("namespace"), output="screen", emulate_tty=True,
+            additional_env=large_images,
             parameters=[
                 LaunchConfiguration("params_file"),
                 {"use_sim_time": ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool),

@@ -3,7 +3,7 @@
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
@@ -13,6 +13,8 @@ PASSED_ON = ("namespace", "params_file", "use_sim_time", "rviz", "device", "auto
 def generate_launch_description() -> LaunchDescription:
     """Describe the cell, the player of the recording, and the recorder of the results."""
     share = FindPackageShare("ptad_ros")
+    large_images = {"FASTRTPS_DEFAULT_PROFILES_FILE": EnvironmentVariable(
+        "FASTRTPS_DEFAULT_PROFILES_FILE", default_value=PathJoinSubstitution([share, "config", "fastdds.xml"]))}
     namespace = LaunchConfiguration("namespace")
     return LaunchDescription([
         DeclareLaunchArgument("bag", description="the recording: a ROS 2 bag with image, camera_info and /tf"),
@@ -35,6 +37,7 @@ def generate_launch_description() -> LaunchDescription:
             launch_arguments=[(name, LaunchConfiguration(name)) for name in PASSED_ON]),
         Node(
             package="ptad_ros", executable="player", name="player", namespace=namespace, output="screen",
+            additional_env=large_images,
             arguments=[LaunchConfiguration("bag"), "--rate", LaunchConfiguration("rate"), "--clock"]),
         Node(
             package="ptad_ros", executable="recorder", name="recorder", namespace=namespace, output="screen",

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,7 +68,7 @@ FAKED = {
     "launch.actions": ["DeclareLaunchArgument", "GroupAction", "IncludeLaunchDescription", "OpaqueFunction"],
     "launch.conditions": ["IfCondition"],
     "launch.launch_description_sources": ["PythonLaunchDescriptionSource"],
-    "launch.substitutions": ["LaunchConfiguration", "PathJoinSubstitution"],
+    "launch.substitutions": ["EnvironmentVariable", "LaunchConfiguration", "PathJoinSubstitution"],
     "launch_ros": [],
     "launch_ros.actions": ["Node"],
     "launch_ros.parameter_descriptions": ["ParameterValue"],
@@ -140,6 +142,28 @@ def test_every_file_is_installed(file: Path, describe: Any, installed: dict[str,
         package, *parts = path.args[0]
         assert package.kind == "FindPackageShare" and package.args == ("ptad_ros",)
         assert f"share/ptad_ros/{'/'.join(parts)}" in shared
+
+
+def test_whoever_sends_images_has_room_for_them(describe: Any) -> None:
+    """Fast DDS's default discards the transform before a large image; what the user set stays."""
+    senders = [node for file in LAUNCH_FILES for node in of("Node", describe(file))
+               if node.kwargs["executable"] in {"inspection_node", "player"}]
+    assert len(senders) == 2
+    for node in senders:
+        ((name, value),) = node.kwargs["additional_env"].items()
+        assert value.kind == "EnvironmentVariable" and value.args == (name,) == ("FASTRTPS_DEFAULT_PROFILES_FILE",)
+        assert value.kwargs["default_value"].args[0][1:] == ["config", "fastdds.xml"]
+
+
+@pytest.mark.ros
+def test_fast_dds_understands_its_profile() -> None:
+    """It goes on without a profile that it cannot read, and says so."""
+    pytest.importorskip("rclpy")
+    code = ("import rclpy; from std_msgs.msg import String; rclpy.init(); node = rclpy.create_node('sender'); "
+            "node.create_publisher(String, 'topic', 1); rclpy.shutdown()")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False, env={
+        **os.environ, "FASTRTPS_DEFAULT_PROFILES_FILE": str(ROOT / "config" / "fastdds.xml")})
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("file", LAUNCH_FILES, ids=lambda f: f.name)
