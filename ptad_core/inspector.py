@@ -59,8 +59,8 @@ class Inspector:
         self._background = (Background.load(config.segmentation.background)
                             if config.segmentation.background else None)
         self._track: PoseSeed | None = None
-        self._device = choose_device(device, reference)
-        self._judge = load_judge(config.detection.network)
+        self._device = choose_device(device, reference, load_judge(config.detection.network))
+        self._judge = self._device.judge
         self._calibration: Calibration | None = None
         self.use_calibration(stored_calibration(config, reference.hash, self.detector))
 
@@ -113,7 +113,7 @@ class Inspector:
 
     @property
     def device(self) -> str:
-        """Where poses are refined, and why there."""
+        """Where the heavy stages run, and why there."""
         return self._device.words
 
     @property

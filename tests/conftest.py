@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from core_parts import bracket
 
 from ptad_core.config import ReferenceConfig
+from ptad_core.reference import Reference, reference_from_mesh
 
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 101))
@@ -23,6 +26,22 @@ os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE",
 def reference_config(tmp_path_factory: pytest.TempPathFactory) -> ReferenceConfig:
     """Coarse references, each built once in a run of the tests."""
     return ReferenceConfig(gaussians=4000, views=162, cache_dir=str(tmp_path_factory.mktemp("references")))
+
+
+@pytest.fixture(scope="session")
+def reference(reference_config: ReferenceConfig) -> Reference:
+    """A part without symmetry."""
+    return reference_from_mesh(bracket(), "bracket", reference_config)
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Torch with one thread: threads that wait for each other on a busy machine take ten times as long."""
+    torch = pytest.importorskip("torch", reason="needs torch: make learning")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,16 +17,8 @@ torch = pytest.importorskip("torch", reason="needs torch: make learning")
 from benchmarks import bench_gpu  # noqa: E402 - torch first
 from benchmarks.gpu import accuracy, cases, soak, stages, whole  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 NAMED = {"device", "blind_ms", "seeded_ms", "adam150_ms", "images_per_s"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other on a busy machine take ten times as long."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from core_parts import CAMERA, as_segmentation, bracket, exact_mask, seen_from, turned_by_deg
 
 from ptad_core.camera import Camera
-from ptad_core.config import ReferenceConfig
 from ptad_core.frames import make_transform, rotation_exp
 from ptad_core.pose.query import Query, make_query
 from ptad_core.pose.refine import FINAL_REACH_PX, refine_mask
-from ptad_core.reference import Reference, reference_from_mesh
+from ptad_core.reference import Reference
 from ptad_core.rendering.splat import render_mask_flow
 from ptad_core.types import FloatArray
 
@@ -25,24 +22,9 @@ from ptad_core.gpu.refine import DeviceRefiner  # noqa: E402
 from ptad_core.gpu.splat_sums import DeviceGaussians, mask_and_flow, splat_sums  # noqa: E402
 from ptad_core.rendering.differentiable import camera_rows  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
 SMALL = Camera(160.0, 150.0, 47.5, 40.2, 96, 80)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other on a busy machine take ten times as long."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def reference(reference_config: ReferenceConfig) -> Reference:
-    return reference_from_mesh(bracket(), "bracket", reference_config)
-
-
 POSES = [seen_from(bracket(), (0.5, -0.6, 0.7), 0.3), seen_from(bracket(), (-0.2, 0.9, -0.3), 0.2, 40.0, (0.05, 0.0)),
          seen_from(bracket(), (0.3, 0.1, 0.9), 0.04)]
 """One all in the image, one that the border cuts, one that reaches behind the camera."""

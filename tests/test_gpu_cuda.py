@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from core_parts import CAMERA, as_segmentation, bracket, exact_mask, seen_from, turned_by_deg
 
-from ptad_core.config import InspectorConfig, PoseConfig, ReferenceConfig
+from ptad_core.config import InspectorConfig, PoseConfig
 from ptad_core.frames import make_transform, rotation_exp
 from ptad_core.inspector import Inspector
 from ptad_core.pose import align, search
 from ptad_core.pose.contour_fit import fit_contour
 from ptad_core.pose.query import Query, make_query
 from ptad_core.pose.refine import refine_mask
-from ptad_core.reference import Reference, reference_from_mesh
+from ptad_core.reference import Reference
 from ptad_core.types import FloatArray
 
 torch = pytest.importorskip("torch", reason="needs torch: make learning")
@@ -32,11 +32,6 @@ from ptad_core.pose.paper import PaperBaseline, PaperSettings  # noqa: E402
 
 TRUTHS = [seen_from(bracket(), (0.5, -0.6, 0.7), 0.5), seen_from(bracket(), (-0.3, 0.8, 0.4), 0.35)]
 RUNS = 300
-
-
-@pytest.fixture(scope="module")
-def reference(reference_config: ReferenceConfig) -> Reference:
-    return reference_from_mesh(bracket(), "bracket", reference_config)
 
 
 @pytest.fixture(scope="module")

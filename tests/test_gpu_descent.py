@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import gsplat_standin
@@ -35,21 +35,13 @@ from ptad_core.pose.paper import PaperBaseline, PaperSettings  # noqa: E402
 from ptad_core.pose.query import Query, make_query  # noqa: E402
 from ptad_core.rendering.differentiable import MaskRenderer, camera_rows, cpu_masks  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
 ON_GPU = torch.cuda.is_available()
 DEVICE = "cuda" if ON_GPU else "cpu"
 CAMERAS = [Camera(160.0, 150.0, 30.5, 25.2, 60, 48), Camera(110.0, 120.0, 24.0, 28.7, 60, 48)]
 POSES = [seen_from(bracket(), (0.5, -0.6, 0.7), 0.3), seen_from(bracket(), (-0.2, 0.9, -0.3), 0.25, 40.0, (0.02, 0.0))]
 VIEW = Camera(355.0, 355.0, 127.5, 127.5, 256, 256)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other on a busy machine take ten times as long."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -12,19 +12,15 @@ from typing import Any
 import pytest
 from core_parts import CAMERA, as_segmentation, bracket, exact_mask, seen_from, turned_by_deg
 
-from ptad_core.config import InspectorConfig, ReferenceConfig
+from ptad_core.config import InspectorConfig
+from ptad_core.detection import load_judge
 from ptad_core.errors import DeviceError
 from ptad_core.gpu import device
 from ptad_core.gpu.device import choose_device
 from ptad_core.inspector import Inspector
-from ptad_core.reference import Reference, reference_from_mesh
+from ptad_core.reference import Reference
 
 T = seen_from(bracket(), (0.5, -0.6, 0.7), 0.5)
-
-
-@pytest.fixture(scope="module")
-def reference(reference_config: ReferenceConfig) -> Reference:
-    return reference_from_mesh(bracket(), "bracket", reference_config)
 
 
 @pytest.fixture
@@ -64,29 +60,33 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     assert device._unusable() == "not_there and nor_this not installed (make gpu)"
 
 
-def make_usable(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+@pytest.fixture
+def usable(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> types.ModuleType:  # noqa: ARG001 - set up first
     """A device by name; what runs on it is the CPU."""
-    pytest.importorskip("torch", reason="needs torch: make learning")
-    from ptad_core.gpu import pose_device
-    made = pose_device.TorchPoseDevice
+    from ptad_core.gpu import network, pose_device
     monkeypatch.setattr(device, "_unusable", lambda: "")
-    monkeypatch.setattr(pose_device, "TorchPoseDevice", lambda reference, _device: made(reference, "cpu"))
+    for module, name in ((pose_device, "TorchPoseDevice"), (network, "DeviceNetwork")):
+        made = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda of, _device, fallback, made=made: made(of, "cpu", fallback))
     return pose_device
 
 
-def test_a_device_that_computes_the_same_is_taken(reference: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_usable(monkeypatch)
-    found = choose_device("auto", reference)
+@pytest.mark.usefixtures("usable")
+def test_a_device_that_computes_the_same_is_taken(reference: Reference) -> None:
+    judge = load_judge("auto")
+    assert judge is not None
+    found = choose_device("auto", reference, judge)
     assert found.pose is not None and found.words.startswith("cuda, ")
+    assert found.judge is not None and found.judge.device is not None and judge.device is None
 
 
 @pytest.mark.parametrize(("part", "what", "words"), [
     ("refiner", "splat_sums", "its mask differs"), ("refiner", "level_set_sums", "its normal equations differ"),
     ("search", "fit_contours", "its contour fit ends")])
-def test_a_device_that_computes_something_else_is_refused(reference: Reference, monkeypatch: pytest.MonkeyPatch,
-                                                          part: str, what: str, words: str) -> None:
-    pose_device = make_usable(monkeypatch)
-    made = pose_device.TorchPoseDevice
+def test_a_device_that_computes_something_else_is_refused(reference: Reference, usable: types.ModuleType,
+                                                          monkeypatch: pytest.MonkeyPatch, part: str, what: str,
+                                                          words: str) -> None:
+    made = usable.TorchPoseDevice
 
     def wrong(*arguments: object) -> object:
         found = made(*arguments)
@@ -100,28 +100,27 @@ def test_a_device_that_computes_something_else_is_refused(reference: Reference, 
         setattr(stage, f"_{what}", compute)
         return found
 
-    monkeypatch.setattr(pose_device, "TorchPoseDevice", wrong)
+    monkeypatch.setattr(usable, "TorchPoseDevice", wrong)
     assert words in choose_device("auto", reference).words
     with pytest.raises(DeviceError, match=words):
         choose_device("cuda", reference)
 
 
-def test_a_driver_that_fails_is_reported(reference: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
-    pose_device = make_usable(monkeypatch)
-
+def test_a_driver_that_fails_is_reported(reference: Reference, usable: types.ModuleType,
+                                         monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> object:
         raise RuntimeError("CUDA driver version is insufficient\nmore")
 
-    monkeypatch.setattr(pose_device, "TorchPoseDevice", broken)
+    monkeypatch.setattr(usable, "TorchPoseDevice", broken)
     assert choose_device("auto", reference).words == ("cpu, chosen by auto: RuntimeError: CUDA driver version is "
                                                       "insufficient")
 
 
+@pytest.mark.usefixtures("usable")
 @pytest.mark.parametrize(("part", "what"), [("refiner", "refine"), ("search", "fit"), ("search", "rank")])
 def test_out_of_memory_and_a_broken_device_leave_it_to_the_cpu(
         reference: Reference, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, part: str, what: str,
         ) -> None:
-    make_usable(monkeypatch)
     import torch
     inspector = Inspector(reference, InspectorConfig(), "cuda")
     segmentation = as_segmentation(exact_mask(bracket(), T))
@@ -148,9 +147,8 @@ def test_out_of_memory_and_a_broken_device_leave_it_to_the_cpu(
     assert inspector.align(None, CAMERA, segmentation).trusted and len(calls) == before
 
 
-def test_the_whole_search_on_a_device_finds_what_the_cpus_finds(reference: Reference,
-                                                                monkeypatch: pytest.MonkeyPatch) -> None:
-    make_usable(monkeypatch)
+@pytest.mark.usefixtures("usable")
+def test_the_whole_search_on_a_device_finds_what_the_cpus_finds(reference: Reference) -> None:
     segmentation = as_segmentation(exact_mask(bracket(), T))
     found, expected = (Inspector(reference, InspectorConfig(), name).align(None, CAMERA, segmentation).pose
                        for name in ("cuda", "cpu"))

@@ -5,16 +5,15 @@ The stand-in obeys the rules of a graph: it computes from the tensors that it wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from core_parts import CAMERA, as_segmentation, bracket, exact_mask, seen_from
 
-from ptad_core.config import ReferenceConfig
 from ptad_core.frames import make_transform, rotation_exp
 from ptad_core.pose.query import Query, make_query
-from ptad_core.reference import Reference, reference_from_mesh
+from ptad_core.reference import Reference
 from ptad_core.types import FloatArray
 
 torch = pytest.importorskip("torch", reason="needs torch: make learning")
@@ -23,6 +22,7 @@ from ptad_core.gpu import recordings  # noqa: E402 - torch first
 from ptad_core.gpu.recordings import Recordings, Tensors  # noqa: E402
 from ptad_core.gpu.refine import DeviceRefiner  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
 
 
@@ -100,20 +100,6 @@ def test_out_of_memory_is_not_taken_for_a_recording_that_fails() -> None:
 
     with pytest.raises(torch.OutOfMemoryError):
         Recordings(CPU, fail).run("a", twice, (torch.ones(1),))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other on a busy machine take ten times as long."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def reference(reference_config: ReferenceConfig) -> Reference:
-    return reference_from_mesh(bracket(), "bracket", reference_config)
 
 
 def query_at(T: FloatArray) -> Query:

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from core_parts import CAMERA, as_segmentation, bracket, exact_mask, seen_from, turned_by_deg
 
-from ptad_core.config import ReferenceConfig
 from ptad_core.frames import make_transform, rotation_exp
 from ptad_core.pose import search
 from ptad_core.pose.contour_fit import fit_contour
 from ptad_core.pose.query import Query, make_query
-from ptad_core.reference import Reference, reference_from_mesh
+from ptad_core.reference import Reference
 from ptad_core.types import FloatArray
 
 torch = pytest.importorskip("torch", reason="needs torch: make learning")
 
 from ptad_core.gpu.search import DeviceSearch  # noqa: E402 - torch first
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 T_SEEN = [seen_from(bracket(), (0.5, -0.6, 0.7), 0.5), seen_from(bracket(), (-0.3, 0.8, 0.2), 0.35, 25.0, (0.03, 0.02))]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other on a busy machine take ten times as long."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def reference(reference_config: ReferenceConfig) -> Reference:
-    return reference_from_mesh(bracket(), "bracket", reference_config)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,17 +22,9 @@ from ptad_core.rendering.differentiable import camera_rows, cpu_masks
 from ptad_core.rendering.splat import mask_jacobian, render_mask_flow
 from ptad_core.types import FloatArray, Segmentation
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CAMERA = Camera(355.0, 355.0, 127.5, 127.5, 256, 256)
 T_TRUE = make_transform(rotation_exp(np.radians([112.0, 6.0, -9.0])), np.array([0.006, 0.012, 0.24]))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other on a busy machine take ten times as long."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

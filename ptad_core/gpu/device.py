@@ -11,6 +11,7 @@ from ptad_core.errors import DeviceError
 from ptad_core.reference.build import Reference
 
 if TYPE_CHECKING:
+    from ptad_core.detection.network.judge import Judge
     from ptad_core.gpu.pose_device import TorchPoseDevice
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -21,18 +22,26 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What was chosen, and in words why; ``pose`` is None where the CPU does everything."""
+    """What was chosen, and the stages there.
+
+    Attributes:
+        words: what, and why.
+        judge: whose network runs there; None where there was none.
+        pose: None where the CPU does everything.
+    """
 
     words: str
+    judge: Judge | None = None
     pose: TorchPoseDevice | None = None
 
 
-def choose_device(wanted: str, reference: Reference) -> Device:
-    """Choose where poses of a part are found, and log it.
+def choose_device(wanted: str, reference: Reference, judge: Judge | None = None) -> Device:
+    """Choose where a part is inspected, and log it.
 
     Args:
         wanted: cpu; cuda; or auto, which takes a GPU where there is one that computes what the CPU computes.
         reference: the part; its Gaussians and views are uploaded here, once.
+        judge: its network, if any, is uploaded too; the judge given stays as it is.
 
     Raises:
         DeviceError: if cuda was asked for and cannot be used.
@@ -40,20 +49,32 @@ def choose_device(wanted: str, reference: Reference) -> Device:
     if wanted not in DEVICES:
         raise DeviceError(f"device: expected one of {', '.join(DEVICES)}, got {wanted!r}")
     if wanted == "cpu":
-        return _chosen(Device("cpu, as asked for"))
+        return _chosen(Device("cpu, as asked for", judge))
     why_not = _unusable()
     if not why_not:
-        from ptad_core.gpu.pose_device import TorchPoseDevice
         try:
-            pose = TorchPoseDevice(reference, "cuda")
-            why_not = pose.difference_to_cpu()
+            device, why_not = _prepared(reference, judge)
         except Exception as error:  # noqa: BLE001 - drivers and compilers fail in ways of their own; it is reported
             why_not = f"{type(error).__name__}: {error}".split("\n", maxsplit=1)[0]
         if not why_not:
-            return _chosen(Device(f"cuda, {pose.name}: it computes what the CPU computes", pose))
+            return _chosen(device)
     if wanted == "cuda":
         raise DeviceError(f"device: expected an NVIDIA GPU, as cuda was asked for: {why_not}; auto or cpu go without")
-    return _chosen(Device(f"cpu, chosen by auto: {why_not}"))
+    return _chosen(Device(f"cpu, chosen by auto: {why_not}", judge))
+
+
+def _prepared(reference: Reference, judge: Judge | None) -> tuple[Device, str]:
+    """Upload, and compare with the CPU; returns in words what differs, '' where nothing."""
+    from ptad_core.gpu.fallback import Fallback
+    from ptad_core.gpu.pose_device import TorchPoseDevice
+    fallback = Fallback()
+    pose = TorchPoseDevice(reference, "cuda", fallback)
+    why_not = pose.difference_to_cpu()
+    if judge is not None and not why_not:
+        from ptad_core.gpu.network import DeviceNetwork
+        network = DeviceNetwork(judge, "cuda", fallback)
+        why_not, judge = network.difference_to_cpu(), judge.on(network)
+    return Device(f"cuda, {pose.name}: it computes what the CPU computes", judge, pose), why_not
 
 
 def _chosen(device: Device) -> Device:

@@ -1,16 +1,13 @@
-"""The pose stage of one part on a device; whatever fails there is left to the CPU, and logged."""
+"""The pose stage of one part on a device; what fails there is left to the CPU."""
 
 from __future__ import annotations
-
-import logging
-from collections.abc import Callable
-from typing import TypeVar
 
 import numpy as np
 import torch
 
 from ptad_core.camera import Camera
 from ptad_core.frames import make_transform, rotation_exp
+from ptad_core.gpu.fallback import Fallback
 from ptad_core.gpu.refine import DeviceRefiner
 from ptad_core.gpu.search import DeviceSearch
 from ptad_core.pose.contour_fit import ContourFit, fit_contour
@@ -30,20 +27,16 @@ PROBE_REACH_PX = 10.0
 MAX_DIFFERENCE_PX = 0.3
 """Pairs of points that are equally near may be made otherwise, and part the paths a little."""
 
-Result = TypeVar("Result")
-
-logger = logging.getLogger(__name__)
-
 
 class TorchPoseDevice:
     """Ranks candidates, fits contours and refines poses on a device; a ``pose.align.PoseDevice``."""
 
-    def __init__(self, reference: Reference, device: str) -> None:
+    def __init__(self, reference: Reference, device: str, fallback: Fallback | None = None) -> None:
         self.refiner = DeviceRefiner(reference, device)
         self.search = DeviceSearch(reference, device)
         self._device = torch.device(device)
         self._reference = reference
-        self._broken = False
+        self._fallback = fallback or Fallback()
 
     @property
     def name(self) -> str:
@@ -52,16 +45,16 @@ class TorchPoseDevice:
 
     def rank(self, contest: Contest) -> FloatArray | None:
         """Rank candidates; see ``pose.search.Rank``."""
-        return self._tried(lambda: self.search.rank(contest))
+        return self._fallback.tried(lambda: self.search.rank(contest))
 
     def fit(self, query: Query, poses: list[FloatArray], start_reach_px: float, iterations: int, stride: int,
             ) -> list[ContourFit] | None:
         """Fit the contour of each pose; see ``pose.contour_fit.fit_contour``."""
-        return self._tried(lambda: self.search.fit(query, poses, start_reach_px, iterations, stride))
+        return self._fallback.tried(lambda: self.search.fit(query, poses, start_reach_px, iterations, stride))
 
     def refine(self, query: Query, poses: list[FloatArray], max_iterations: int) -> list[MaskFit] | None:
         """Refine poses, best first; those that never meet the query's outline are left out."""
-        fits = self._tried(lambda: self.refiner.refine(query, poses, max_iterations))
+        fits = self._fallback.tried(lambda: self.refiner.refine(query, poses, max_iterations))
         return None if fits is None else sorted(fits, key=lambda fit: fit.cost_px)
 
     def difference_to_cpu(self) -> str:
@@ -89,20 +82,3 @@ class TorchPoseDevice:
         camera = Camera(2.4 * PROBE_PX, 2.4 * PROBE_PX, middle, middle, PROBE_PX, PROBE_PX)
         R = look_at(np.array([0.5, -0.6, 0.62]))
         return camera, make_transform(R, np.array([0.0, 0.0, 3 * diameter_m]) - R @ self._reference.center_m)
-
-    def _tried(self, compute: Callable[[], Result]) -> Result | None:
-        if self._broken:
-            return None
-        try:
-            return compute()
-        except torch.OutOfMemoryError as error:
-            logger.warning("device: out of memory, the CPU takes over for this image: %s", _first_line(error))
-        except torch.AcceleratorError as error:
-            # A CUDA context does not recover from it.
-            self._broken = True
-            logger.error("device: failed, the CPU takes over from now on: %s", _first_line(error))  # noqa: TRY400 - the words suffice
-        return None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n", maxsplit=1)[0]

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ptad_core.detection.network.inputs import Pair
 from ptad_core.detection.network.weights import digest_of, load_weights
 from ptad_core.errors import NetworkError
 from ptad_core.types import FloatImage
+
+Answer = tuple[float, FloatImage]
+"""A network's logit, and the (2, s, s) float32 probabilities of its map: missing and surplus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,8 @@ class Judge:
         if self.form.name == "mmpdn":
             raise NetworkError(f"{path}: expected a network of the form comparer, got {self.form.name}: the published "
                                "form is a baseline, it gives one box and no map")
-        self._network = _folded(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network: nn.Module = _folded(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.device: Callable[[Pair], Answer | None] | None = None
         beside = path.with_suffix(".json")
         self.fusion = Fusion(**_fusion_of(beside)) if beside.exists() else Fusion()
         self.digest = digest_of(path) + (digest_of(beside) if beside.exists() else "")
@@ -84,13 +88,30 @@ class Judge:
     def size_px(self) -> int:
         return self.form.size_px
 
+    def on(self, device: Callable[[Pair], Answer | None]) -> Judge:
+        """Return this judge with its network on a device; where that answers None the CPU does it."""
+        moved = copy(self)
+        moved.device = device
+        return moved
+
     def __call__(self, pair: Pair) -> Opinion:
         """Judge one (9, S, S) input."""
-        x = torch.from_numpy(pair)[None].float().div_(255.0).contiguous(memory_format=torch.channels_last)
+        answer = self.device(pair) if self.device is not None else None
+        logit, (missing, surplus) = answer if answer is not None else self.answer(pair)
+        return Opinion(logit, missing, surplus)
+
+    def answer(self, pair: Pair) -> Answer:
+        """Run the network on the CPU."""
         with torch.inference_mode(), _one_thread():
-            score, cells = self._network(x)
-            missing, surplus = torch.sigmoid(cells[0]).numpy()
-        return Opinion(float(score[0]), np.asarray(missing, np.float32), np.asarray(surplus, np.float32))
+            logit, cells = evaluate(self.network, torch.from_numpy(pair))
+            return float(logit), cells.numpy()
+
+
+def evaluate(network: nn.Module, pair: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the () logit and the (2, s, s) probabilities of one (9, S, S) uint8 input, all on its device."""
+    x = pair[None].float().div_(255.0).contiguous(memory_format=torch.channels_last)
+    score, cells = network(x)
+    return score[0], torch.sigmoid(cells[0])
 
 
 @contextmanager
