@@ -226,7 +226,7 @@ class Inspector:
 
     def _look(self, camera: Camera, pose: AlignedPose, segmentation: Segmentation | None) -> View | None:
         seen = segmentation.mask if segmentation is not None else None
-        return look(self.reference.gaussians, camera, pose.T_camera_part, seen)
+        return look(self.reference.gaussians, camera, pose.T_camera_part, seen, self._device.render)
 
     def _detect(self, image: ColorImage, segmentation: Segmentation, view: View | None) -> Detection:
         threshold = THRESHOLD if self._calibration is None else self._calibration.threshold

@@ -32,7 +32,7 @@ class NodeConfig(CellConfig):
 
     autostart: bool = setting(True, "configure and activate at start; false leaves that to a lifecycle manager",
                               fixed=True)
-    device: str = setting("auto", "where poses are found: auto takes a GPU where there is one that can be used, "
+    device: str = setting("auto", "where pose, rendering and network run: auto takes a GPU where one can be used, "
                           "and says what it chose and why; cuda is an error at start where there is none",
                           choices=DEVICES, mutable=False)
 

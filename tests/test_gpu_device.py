@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import subprocess
 import sys
 import types
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
-from core_parts import CAMERA, as_segmentation, bracket, exact_mask, seen_from, turned_by_deg
+from core_parts import CAMERA, as_segmentation, bracket, exact_mask, picture, seen_from, turned_by_deg
 
 from ptad_core.config import InspectorConfig
 from ptad_core.detection import load_judge
@@ -63,11 +66,11 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.fixture
 def usable(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> types.ModuleType:  # noqa: ARG001 - set up first
     """A device by name; what runs on it is the CPU."""
-    from ptad_core.gpu import network, pose_device
+    from ptad_core.gpu import network, pose_device, renderer
     monkeypatch.setattr(device, "_unusable", lambda: "")
-    for module, name in ((pose_device, "TorchPoseDevice"), (network, "DeviceNetwork")):
+    for module, name in ((pose_device, "TorchPoseDevice"), (network, "DeviceNetwork"), (renderer, "DeviceRenderer")):
         made = getattr(module, name)
-        monkeypatch.setattr(module, name, lambda of, _device, fallback, made=made: made(of, "cpu", fallback))
+        monkeypatch.setattr(module, name, lambda of, _device, *more, made=made: made(of, "cpu", *more))
     return pose_device
 
 
@@ -104,6 +107,21 @@ def test_a_device_that_computes_something_else_is_refused(reference: Reference, 
     assert words in choose_device("auto", reference).words
     with pytest.raises(DeviceError, match=words):
         choose_device("cuda", reference)
+
+
+@pytest.mark.parametrize(("module", "name", "words"), [
+    ("renderer", "DeviceRenderer", "its depth differs"), ("network", "DeviceNetwork", "its network's map differs")])
+@pytest.mark.usefixtures("usable")
+def test_so_is_one_that_renders_or_judges_otherwise(reference: Reference, monkeypatch: pytest.MonkeyPatch, module: str,
+                                                    name: str, words: str) -> None:
+    of = getattr(importlib.import_module(f"ptad_core.gpu.{module}"), name)
+    monkeypatch.setattr(f"ptad_core.gpu.{module}.{name}", lambda *a: SimpleNamespace(
+        of=of(*a), difference_to_cpu=lambda *_: words))
+    judge = load_judge("auto")
+    found = choose_device("auto", reference, judge)
+    assert words in found.words and found.pose is None and found.render is None and found.judge is judge
+    with pytest.raises(DeviceError, match=words):
+        choose_device("cuda", reference, judge)
 
 
 def test_a_driver_that_fails_is_reported(reference: Reference, usable: types.ModuleType,
@@ -156,3 +174,30 @@ def test_the_whole_search_on_a_device_finds_what_the_cpus_finds(reference: Refer
     assert turned_by_deg(found.T_camera_part, expected.T_camera_part) < 0.2
     assert found.mask_iou == pytest.approx(expected.mask_iou, abs=0.005)
     assert found.residual_px == pytest.approx(expected.residual_px, abs=0.05)
+
+
+@pytest.mark.usefixtures("usable")
+def test_a_whole_inspection_on_a_device_is_that_of_the_cpu(reference: Reference, monkeypatch: pytest.MonkeyPatch,
+                                                           ) -> None:
+    """Every stage that a device has is asked there, and nothing of what comes out is otherwise."""
+    image = picture(bracket(), T)
+    on_device, on_cpu = (Inspector(reference, InspectorConfig(), name) for name in ("cuda", "cpu"))
+    chosen = on_device._device
+    assert chosen.pose is not None and chosen.render is not None and chosen.judge is not None
+    asked = []
+
+    def listened(of: object, name: str, stage: str) -> None:
+        right = getattr(of, name)
+        monkeypatch.setattr(of, name, lambda *a: asked.append(stage) or right(*a))
+
+    listened(chosen.pose.refiner, "refine", "refine")
+    listened(chosen.render, "_render", "render")
+    listened(chosen.judge.device, "_answer", "judge")
+    found, expected = on_device.inspect(image, CAMERA), on_cpu.inspect(image, CAMERA)
+    assert asked[-3:] == ["refine", "render", "judge"]
+    assert found.verdict == expected.verdict and found.detection is not None and expected.detection is not None
+    assert found.detection.score == pytest.approx(expected.detection.score, rel=0.1)
+    assert found.rendering is not None and expected.rendering is not None
+    solid = np.isfinite(found.rendering.depth) & np.isfinite(expected.rendering.depth)
+    assert solid.sum() > 0.98 * np.isfinite(expected.rendering.depth).sum()
+    assert np.median(np.abs(found.rendering.depth - expected.rendering.depth)[solid]) < 2e-4 * reference.diameter_m

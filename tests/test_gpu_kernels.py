@@ -30,7 +30,17 @@ ON_GPU = torch.cuda.is_available()
 if not ON_GPU and os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("needs a GPU, or TRITON_INTERPRET=1", allow_module_level=True)
 
-from ptad_core.gpu import contour, contour_kernel, kernels, level_set, solver, splat_sums, step_kernel  # noqa: E402
+from ptad_core.gpu import (  # noqa: E402
+    contour,
+    contour_kernel,
+    kernels,
+    level_set,
+    solver,
+    splat_sums,
+    step_kernel,
+    surface,
+    surface_kernel,
+)
 from ptad_core.gpu.level_set import DeviceQueries  # noqa: E402
 from ptad_core.gpu.refine import DeviceRefiner  # noqa: E402
 from ptad_core.outline import Outline  # noqa: E402
@@ -99,6 +109,24 @@ def test_splat_sums_of_several_cameras() -> None:
         alone = both(camera, poses[:1])[0][0]
         assert (together[k] - alone).abs().max() < 1e-3 * alone.abs().max()
     assert (together[0] - together[1]).abs().max() > 1
+
+
+@pytest.mark.parametrize("camera", [Camera(110.0, 100.0, 21.5, 18.0, 44, 35), Camera(70.0, 75.0, 12.0, 7.0, 24, 16)])
+def test_surfaces(camera: Camera) -> None:
+    """Whole, cut by the border, around the camera, and out of view; sizes that tiles divide and do not."""
+    beside = T_BRACKET.copy()
+    beside[0, 3] += 5.0
+    uploaded = splat_sums.DeviceGaussians.upload(gaussians(600), DEVICE)
+    for T, seen in ((seen_from(bracket(), (0.5, -0.6, 0.7), 0.3), True),
+                    (seen_from(bracket(), (0.1, 0.9, -0.2), 0.2, 0.0, (0.05, 0.02)), True),
+                    (seen_from(bracket(), (0.3, 0.1, 0.9), 0.05), True), (beside, False)):
+        tiles = surface.into_tiles(uploaded, camera, torch.from_numpy(T[:3]).to(DEVICE))
+        ours, expected = (f(tiles, 0.004).cpu() for f in (surface_kernel.composite, surface.composite))
+        assert ours.shape == expected.shape == (surface.PLANES, camera.height, camera.width)
+        assert bool((expected[surface.WEIGHT] > 0.3).any()) == seen
+        off = (ours - expected).abs()
+        # A layer on the brink of being another's may fall on either side.
+        assert (off.amax(dim=0) < 1e-4).float().mean() > 0.995 and off[surface.THROUGH].max() < 0.005
 
 
 def test_what_is_not_active_is_not_rendered() -> None:

@@ -32,7 +32,7 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 def add_device_option(parser: argparse.ArgumentParser) -> None:
     """Add the option that says where the heavy stages run."""
     parser.add_argument("--device", choices=DEVICES, default="auto",
-                        help="where poses are found: auto takes a GPU where there is one that can be used")
+                        help="where pose, rendering and network run: auto takes a GPU where one can be used")
 
 
 def add_node_option(parser: argparse.ArgumentParser) -> None:

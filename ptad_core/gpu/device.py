@@ -13,6 +13,7 @@ from ptad_core.reference.build import Reference
 if TYPE_CHECKING:
     from ptad_core.detection.network.judge import Judge
     from ptad_core.gpu.pose_device import TorchPoseDevice
+    from ptad_core.gpu.renderer import DeviceRenderer
 
 DEVICES = ("auto", "cpu", "cuda")
 NEEDED = ("torch", "triton")
@@ -27,12 +28,14 @@ class Device:
     Attributes:
         words: what, and why.
         judge: whose network runs there; None where there was none.
-        pose: None where the CPU does everything.
+        pose: finds poses; None where the CPU does everything.
+        render: renders the aligned part; None likewise.
     """
 
     words: str
     judge: Judge | None = None
     pose: TorchPoseDevice | None = None
+    render: DeviceRenderer | None = None
 
 
 def choose_device(wanted: str, reference: Reference, judge: Judge | None = None) -> Device:
@@ -66,15 +69,17 @@ def choose_device(wanted: str, reference: Reference, judge: Judge | None = None)
 def _prepared(reference: Reference, judge: Judge | None) -> tuple[Device, str]:
     """Upload, and compare with the CPU; returns in words what differs, '' where nothing."""
     from ptad_core.gpu.fallback import Fallback
-    from ptad_core.gpu.pose_device import TorchPoseDevice
+    from ptad_core.gpu.pose_device import TorchPoseDevice, probe
+    from ptad_core.gpu.renderer import DeviceRenderer
     fallback = Fallback()
     pose = TorchPoseDevice(reference, "cuda", fallback)
-    why_not = pose.difference_to_cpu()
+    renderer = DeviceRenderer(reference.gaussians, "cuda", pose.refiner.gaussians, fallback)
+    why_not = pose.difference_to_cpu() or renderer.difference_to_cpu(*probe(reference))
     if judge is not None and not why_not:
         from ptad_core.gpu.network import DeviceNetwork
         network = DeviceNetwork(judge, "cuda", fallback)
         why_not, judge = network.difference_to_cpu(), judge.on(network)
-    return Device(f"cuda, {pose.name}: it computes what the CPU computes", judge, pose), why_not
+    return Device(f"cuda, {pose.name}: it computes what the CPU computes", judge, pose, renderer), why_not
 
 
 def _chosen(device: Device) -> Device:

@@ -59,7 +59,7 @@ class TorchPoseDevice:
 
     def difference_to_cpu(self) -> str:
         """Render, compare and fit one view on both; '' where they agree, else what differs."""
-        camera, T = self._probe()
+        camera, T = probe(self._reference)
         mask = render_mask(self._reference.gaussians, camera, T)
         query = make_query(mask >= 0.5, Box(0, 0, PROBE_PX, PROBE_PX), camera, PROBE_PX)
         return self.refiner.difference_to_cpu(camera, T) or self._difference_of_fits(query, T)
@@ -76,9 +76,10 @@ class TorchPoseDevice:
                 return f"its contour fit ends {off_px:.3g} px from the CPU's, expected at most {MAX_DIFFERENCE_PX:g}"
         return ""
 
-    def _probe(self) -> tuple[Camera, FloatArray]:
-        """A camera and a pose that show all of the part."""
-        diameter_m, middle = self._reference.diameter_m, (PROBE_PX - 1) / 2
-        camera = Camera(2.4 * PROBE_PX, 2.4 * PROBE_PX, middle, middle, PROBE_PX, PROBE_PX)
-        R = look_at(np.array([0.5, -0.6, 0.62]))
-        return camera, make_transform(R, np.array([0.0, 0.0, 3 * diameter_m]) - R @ self._reference.center_m)
+
+def probe(reference: Reference) -> tuple[Camera, FloatArray]:
+    """Return a camera and a pose that show all of a part."""
+    middle = (PROBE_PX - 1) / 2
+    camera = Camera(2.4 * PROBE_PX, 2.4 * PROBE_PX, middle, middle, PROBE_PX, PROBE_PX)
+    R = look_at(np.array([0.5, -0.6, 0.62]))
+    return camera, make_transform(R, np.array([0.0, 0.0, 3 * reference.diameter_m]) - R @ reference.center_m)

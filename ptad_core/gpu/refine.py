@@ -51,14 +51,14 @@ class DeviceRefiner:
             self._take_steps = solver.solve
         self._recordings = Recordings(self._device, cuda_graph if recorded and self._device.type == "cuda" else None)
         self._reference = reference
-        self._gaussians = DeviceGaussians.upload(reference.gaussians, self._device)
+        self.gaussians = DeviceGaussians.upload(reference.gaussians, self._device)
         self._centre_part = torch.from_numpy(reference.center_m.astype(np.float64)).to(self._device)
 
     def difference_to_cpu(self, camera: Camera, T: FloatArray) -> str:
         """Render and compare one view on both; '' where they agree, else what differs."""
         expected = render_mask_flow(self._reference.gaussians, camera, T)[0]
         K = camera_rows([camera], self._device).float()
-        sums = self._splat_sums(self._gaussians, K, torch.from_numpy(T[None, :3].astype(np.float32)).to(self._device),
+        sums = self._splat_sums(self.gaussians, K, torch.from_numpy(T[None, :3].astype(np.float32)).to(self._device),
                                 camera.height, camera.width)
         off = float(np.abs(mask_and_flow(sums)[0][0].cpu().numpy() - expected).max())
         if not off <= MAX_DIFFERENCE:
@@ -112,7 +112,7 @@ class DeviceRefiner:
         R, centre_part = T[:, :, :3].contiguous(), self._centre_part
 
         def sums(poses: torch.Tensor, active: torch.Tensor | None = None) -> torch.Tensor:
-            return self._splat_sums(self._gaussians, cameras, poses.float().contiguous(), *size, active)
+            return self._splat_sums(self.gaussians, cameras, poses.float().contiguous(), *size, active)
 
         def linearise(poses: torch.Tensor, pivots: torch.Tensor, reach: tuple[float, float, float],
                       active: torch.Tensor) -> torch.Tensor:

@@ -23,17 +23,21 @@ EDGE_ON_PX4 = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class DeviceGaussians:
-    """Gaussians on a device, uploaded once: (n, 3) means, (n, 2, 3) tangents, (n,) opacities, float32, contiguous."""
+    """Gaussians on a device, uploaded once: (n, 3) means, (n, 2, 3) tangents, (n,) opacities, (n, 3) normals.
+
+    All float32 and contiguous.
+    """
 
     means: torch.Tensor
     tangents: torch.Tensor
     opacities: torch.Tensor
+    normals: torch.Tensor
 
     @classmethod
     def upload(cls, gaussians: Gaussians, device: torch.device) -> DeviceGaussians:
         """Copy to a device."""
         return cls(*(torch.from_numpy(np.ascontiguousarray(a, dtype=np.float32)).to(device)
-                     for a in (gaussians.means, gaussians.tangents, gaussians.opacities)))
+                     for a in (gaussians.means, gaussians.tangents, gaussians.opacities, gaussians.normals)))
 
     def __len__(self) -> int:
         return len(self.means)
