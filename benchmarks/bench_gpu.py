@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -21,8 +23,9 @@ from benchmarks.gpu.cases import bracket
 from benchmarks.gpu.soak import soak
 from benchmarks.pose.objects import BenchObject
 from ptad_core.config import PoseConfig
+from ptad_core.detection import load_judge
 from ptad_core.errors import DeviceError
-from ptad_core.gpu.device import choose_device
+from ptad_core.gpu.device import Device, choose_device, prepare
 from ptad_core.gpu.pose_device import TorchPoseDevice
 from ptad_core.pose.paper import PaperSettings
 
@@ -31,34 +34,36 @@ PARTS = ("stages", "search", "whole", "adam", "images", "accuracy")
 Figures = dict[str, object]
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Measure, print."""
+class Stopped(BaseException):
+    """Somebody's patience is at an end; what was measured until then is told."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print; returns how many parts failed."""
     options = _options(arguments)
-    item = bracket()
     figures: Figures = dict.fromkeys(NAMED)
     reasons: dict[str, str] = {}
+    failed: dict[str, str] = {}
+    before = signal.signal(signal.SIGTERM, _stop)
     try:
-        device, words = _device(options.device, item)
+        item = bracket()
+        device = _device(options.device, item)
+        figures["device"] = device.words
+        print(f"{device.words}; median of {options.repeats}")
+        for name, part in _parts(item, device, options, reasons).items():
+            _run(name, part, figures, failed)
     except DeviceError as error:
         print(f"no figures: {error}")
-        print(json.dumps({"gpu": figures | {"reason": str(error)}}))
-        return
-    figures["device"] = words
-    print(f"{words}; median of {options.repeats}")
-    parts: dict[str, Callable[[], Figures]] = {
-        "stages": lambda: _stages(item, options), "search": lambda: _search(item, device, options),
-        "whole": lambda: _whole(item, device, options), "adam": lambda: _adam(item, options, reasons),
-        "images": lambda: _images(item, device, options), "accuracy": lambda: _accuracy(options)}
-    for name in options.parts:
-        start = time.perf_counter()
-        print(f"\n{name}")
-        figures |= parts[name]()
-        say(f"{name}: {time.perf_counter() - start:.0f} s")
-    if options.soak:
-        print(f"\nmemory, {options.soak} alignments")
-        figures["memory"] = soak(item, device, options.soak, print)
-    missing = {k: reasons.get(k, "not asked for") for k in NAMED if figures[k] is None}
-    print(json.dumps({"gpu": figures | ({"reasons": missing} if missing else {})}))
+        figures["reason"] = str(error)
+    except Stopped:
+        say("stopped")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        missing = {k: reasons.get(k, "its part failed" if failed else "not asked for") for k in NAMED
+                   if figures[k] is None and "reason" not in figures}
+        figures |= {name: of for name, of in (("reasons", missing), ("failed", failed)) if of}
+        print(json.dumps({"gpu": figures}), flush=True)
+    return len(failed)
 
 
 def say(words: str) -> None:
@@ -66,43 +71,83 @@ def say(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
 
 
-def _device(name: str, item: BenchObject) -> tuple[TorchPoseDevice, str]:
-    if name == "cpu":
-        device = TorchPoseDevice(item.reference, "cpu")
-        return device, device.name
-    chosen = choose_device(name, item.reference)
-    assert chosen.pose is not None
-    return chosen.pose, chosen.words
+def _stop(*_: object) -> None:
+    raise Stopped
 
 
-def _stages(item: BenchObject, options: argparse.Namespace) -> Figures:
+def _run(name: str, part: Callable[[], Iterator[Figures]], figures: Figures, failed: dict[str, str]) -> None:
+    """Run one part; the next ones have their turn whatever becomes of it."""
+    start = time.perf_counter()
+    print(f"\n{name}")
+    try:
+        for found in part():
+            figures |= found
+    except Stopped:
+        failed[name] = f"stopped after {time.perf_counter() - start:.0f} s"
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is named in the last line
+        traceback.print_exc()
+        failed[name] = f"{type(error).__name__}: {error}".split("\n", maxsplit=1)[0]
+        print(f"{name} FAILED: {failed[name]}")
+    say(f"{name}: {time.perf_counter() - start:.0f} s")
+
+
+def _parts(item: BenchObject, device: Device, options: argparse.Namespace, reasons: dict[str, str],
+           ) -> dict[str, Callable[[], Iterator[Figures]]]:
+    pose = device.pose
+    assert pose is not None
+    parts: dict[str, Callable[[], Iterator[Figures]]] = {
+        "stages": lambda: _stages(item, options), "search": lambda: _search(item, pose, options),
+        "whole": lambda: _whole(item, device, options), "adam": lambda: _adam(item, options, reasons),
+        "images": lambda: _images(item, pose, options), "accuracy": lambda: _accuracy(options)}
+    asked = {name: parts[name] for name in options.parts}
+    if options.soak:
+        asked["memory"] = lambda: ({"memory": grown} for grown in soak(item, device, options.soak, print))
+    return asked
+
+
+def _device(name: str, item: BenchObject) -> Device:
+    judge = load_judge("auto")
+    if name != "cpu":
+        return choose_device(name, item.reference, judge)
+    device, why_not = prepare(name, item.reference, judge)
+    if why_not:
+        raise DeviceError(why_not)
+    return device
+
+
+def _stages(item: BenchObject, options: argparse.Namespace) -> Iterator[Figures]:
     for count in options.gaussians:
         reference = bracket(count).reference
         for size in options.sizes:
+            for stage, ms in stages.rendering(reference, item, options.device, size, options.repeats):
+                print(f"{count:7d} Gaussians  {size:4d} px  {stage:12s} {ms:9.3f} ms", flush=True)
             for batch in options.batches:
                 for stage, ms in stages.refinement(reference, item, options.device, size, batch, options.repeats):
                     print(f"{count:7d} Gaussians  {size:4d} px  batch {batch:3d}  {stage:12s} {ms:9.3f} ms", flush=True)
-    return {}
+    yield {}
 
 
-def _search(item: BenchObject, device: TorchPoseDevice, options: argparse.Namespace) -> Figures:
+def _search(item: BenchObject, device: TorchPoseDevice, options: argparse.Namespace) -> Iterator[Figures]:
     for stage, ms in stages.searching(item, device, options.device, options.repeats):
         print(f"{stage:18s} {ms:9.3f} ms", flush=True)
-    return {}
+    yield {}
 
 
-def _whole(item: BenchObject, device: TorchPoseDevice, options: argparse.Namespace) -> Figures:
-    figures: Figures = {}
+def _whole(item: BenchObject, device: Device, options: argparse.Namespace) -> Iterator[Figures]:
+    assert device.pose is not None
     for name, config, seeded in (("blind_ms", PoseConfig(preset="ring20"), False),
                                  ("blind_sphere_ms", PoseConfig(), False), ("seeded_ms", PoseConfig(), True)):
-        ms, shares = whole.alignments(item, device, options.device, config, options.repeats, seeded=seeded)
-        figures[name] = round(ms, 3)
+        ms, shares = whole.alignments(item, device.pose, options.device, config, options.repeats, seeded=seeded)
         print(f"{name:16s} {ms:9.3f} ms, on the device: "
               + ", ".join(f"{stage} {value:.2f}" for stage, value in shares.items()), flush=True)
-    return figures
+        yield {name: round(ms, 3)}
+    for name, cpu_ms, ms in whole.looking(item, device, options.device, options.repeats):
+        print(f"{name:16s} {ms:9.3f} ms, on the CPU {cpu_ms:.2f}", flush=True)
+        yield {name: round(ms, 3)}
 
 
-def _adam(item: BenchObject, options: argparse.Namespace, reasons: dict[str, str]) -> Figures:
+def _adam(item: BenchObject, options: argparse.Namespace, reasons: dict[str, str]) -> Iterator[Figures]:
     times, why_not = whole.descents(item, options.device, replace(PaperSettings(), steps=options.adam_steps))
     for name, ms in times.items():
         print(f"{options.adam_steps} Adam steps by {name}: {ms:.1f} ms")
@@ -110,32 +155,31 @@ def _adam(item: BenchObject, options: argparse.Namespace, reasons: dict[str, str
         print(f"{options.adam_steps} Adam steps by {name}: none, {reason}")
     reasons["adam150_ms"] = why_not.get("gsplat", "") or f"{options.adam_steps} steps were asked for"
     measured = options.adam_steps == PaperSettings().steps
-    return {"adam150_ms": round(times["gsplat"], 2) if measured and "gsplat" in times else None,
-            "adam150_kernels_ms": round(times["own kernels"], 2) if measured else None}
+    yield {"adam150_ms": round(times["gsplat"], 2) if measured and "gsplat" in times else None,
+           "adam150_kernels_ms": round(times["own kernels"], 2) if measured else None}
 
 
-def _images(item: BenchObject, device: TorchPoseDevice, options: argparse.Namespace) -> Figures:
-    figures: Figures = {}
+def _images(item: BenchObject, device: TorchPoseDevice, options: argparse.Namespace) -> Iterator[Figures]:
     for key, network in (("images_per_s", "auto"), ("images_per_s_geometry", "none")):
-        per_s, judged, shares = whole.inspections(item, options.device, network)
-        figures[key] = round(per_s, 2)
-        print(f"{key:22s} {per_s:8.1f}, {judged} of {whole.FRAMES} with a verdict; "
-              + ", ".join(f"{stage} {ms:.2f} ms" for stage, ms in shares.items()), flush=True)
-    refined = {str(n): round(per_s, 1) for n, per_s in _refined(item, device, options)}
-    for images, per_s in refined.items():
-        print(f"{images:>3} images in one batch, {stages.HYPOTHESES} poses each: {per_s:8.1f} refined a second")
-    return figures | {"refined_per_s": refined}
-
-
-def _refined(item: BenchObject, device: TorchPoseDevice, options: argparse.Namespace) -> Iterator[tuple[int, float]]:
+        found = whole.inspections(item, options.device, network)
+        print(f"{key:22s} {found.per_s:8.1f}, stages overlapped {found.overlapped_per_s:.1f}; {found.judged[0]} and "
+              f"{found.judged[1]} of {whole.FRAMES} with a verdict; "
+              + ", ".join(f"{stage} {ms:.2f} ms" for stage, ms in found.stages_ms.items()), flush=True)
+        yield {key: round(found.per_s, 2), f"{key}_overlapped": round(found.overlapped_per_s, 2)}
+        if network == "auto":
+            yield {"stages_ms": {stage: round(ms, 2) for stage, ms in found.stages_ms.items()}}
+    refined: dict[str, float] = {}
     for images in options.batches:
-        yield images, stages.several_images(item, device, options.device, images, options.repeats)
+        per_s = stages.several_images(item, device, options.device, images, options.repeats)
+        print(f"{images:>3} images in one batch, {stages.HYPOTHESES} poses each: {per_s:8.1f} refined a second")
+        refined[str(images)] = round(per_s, 1)
+        yield {"refined_per_s": refined}
 
 
-def _accuracy(options: argparse.Namespace) -> Figures:
+def _accuracy(options: argparse.Namespace) -> Iterator[Figures]:
     lines, figures = accuracy(options.device, options.pairs, say)
     print("\n".join(lines))
-    return {"accuracy": figures}
+    yield {"accuracy": figures}
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -148,9 +192,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512])
     parser.add_argument("--adam-steps", type=int, default=150, help="other numbers are for trials")
     parser.add_argument("--pairs", type=int, default=30, help="pairs of object and view for the accuracy")
-    parser.add_argument("--soak", type=int, default=0, help="alignments over which memory is watched; 10000 is the aim")
+    parser.add_argument("--soak", type=int, default=0, help="inspections over which memory is watched")
     return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main() > 0)

@@ -66,11 +66,10 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.fixture
 def usable(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> types.ModuleType:  # noqa: ARG001 - set up first
     """A device by name; what runs on it is the CPU."""
-    from ptad_core.gpu import network, pose_device, renderer
+    from ptad_core.gpu import pose_device
+    prepare = device.prepare
     monkeypatch.setattr(device, "_unusable", lambda: "")
-    for module, name in ((pose_device, "TorchPoseDevice"), (network, "DeviceNetwork"), (renderer, "DeviceRenderer")):
-        made = getattr(module, name)
-        monkeypatch.setattr(module, name, lambda of, _device, *more, made=made: made(of, "cpu", *more))
+    monkeypatch.setattr(device, "prepare", lambda _name, *arguments: prepare("cpu", *arguments))
     return pose_device
 
 
@@ -79,7 +78,7 @@ def test_a_device_that_computes_the_same_is_taken(reference: Reference) -> None:
     judge = load_judge("auto")
     assert judge is not None
     found = choose_device("auto", reference, judge)
-    assert found.pose is not None and found.words.startswith("cuda, ")
+    assert found.pose is not None and found.words.startswith("cpu, the CPU, by torch")
     assert found.judge is not None and found.judge.device is not None and judge.device is None
 
 

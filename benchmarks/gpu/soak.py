@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,31 +11,41 @@ import torch
 from benchmarks.gpu.cases import CAMERA, VIEWS, scene, seed_off
 from benchmarks.pose.objects import BenchObject
 from ptad_core.config import PoseConfig
-from ptad_core.gpu.pose_device import TorchPoseDevice
+from ptad_core.detection.network.inputs import CHANNELS
+from ptad_core.gpu.device import Device
 from ptad_core.pose import align
+from ptad_core.rendering.view import look
 
 SETTLED = 200
-"""Alignments after which caches are filled and every recording is made."""
+"""Inspections after which caches are filled and every recording is made."""
 REPORTS = 10
 
 
-def soak(item: BenchObject, device: TorchPoseDevice, count: int, say: Callable[[str], None]) -> dict[str, float]:
-    """Align ``count`` times, seeded and blind; return growth in MB since the first ``SETTLED`` of them."""
+def soak(item: BenchObject, device: Device, count: int, say: Callable[[str], None]) -> Iterator[dict[str, float]]:
+    """Align, render and judge ``count`` times; yields growth in MB since the first ``SETTLED`` times, now and then.
+
+    Segmentation and geometry are left out: they run on the host as they always did, and take most of the time.
+    """
     rng, scenes = np.random.default_rng(3), [scene(item, k) for k in range(VIEWS)]
+    assert device.judge is not None
+    pair = rng.integers(0, 256, (CHANNELS, device.judge.size_px, device.judge.size_px)).astype(np.uint8)
     begun, settled = memory_mb(), min(SETTLED, count // 2)
     for k in range(count):
         T, segmentation = scenes[k % VIEWS]
         # One in ten without a seed, and every size of batch that the search asks for.
         seeds = (seed_off(T, item, rng),) if k % 10 else ()
-        found = align(segmentation, CAMERA, item.reference, PoseConfig(), seeds, device=device)
+        found = align(segmentation, CAMERA, item.reference, PoseConfig(), seeds, device=device.pose)
         assert found.pose is not None
+        assert look(item.reference.gaussians, CAMERA, found.pose.T_camera_part, device=device.render) is not None
+        device.judge(pair)
         if k + 1 == settled:
             begun = memory_mb()
-        if (k + 1) % max(count // REPORTS, 1) == 0:
+        if (k + 1) % max(count // REPORTS, 1) == 0 or k + 1 == count:
             now = memory_mb()
-            say(f"{k + 1:7d} alignments: device {now['device']:.1f} MB, reserved {now['reserved']:.1f} MB, "
+            say(f"{k + 1:7d} inspections: device {now['device']:.1f} MB, reserved {now['reserved']:.1f} MB, "
                 f"host {now['host']:.1f} MB")
-    return {f"{name}_growth_mb": round(value - begun[name], 3) for name, value in memory_mb().items()}
+            yield {"inspections": k + 1, **{f"{name}_growth_mb": round(value - begun[name], 3)
+                                            for name, value in now.items()}}
 
 
 def memory_mb() -> dict[str, float]:

@@ -13,6 +13,7 @@ from ptad_core.gpu.level_set import DeviceQueries
 from ptad_core.gpu.level_set import level_set_sums as level_set_sums_in_torch
 from ptad_core.gpu.pose_device import TorchPoseDevice
 from ptad_core.gpu.refine import DeviceRefiner
+from ptad_core.gpu.renderer import DeviceRenderer
 from ptad_core.gpu.splat_sums import DeviceGaussians
 from ptad_core.gpu.splat_sums import splat_sums as splat_sums_in_torch
 from ptad_core.pose import search
@@ -55,6 +56,14 @@ def refinement(reference: Reference, item: BenchObject, device: str, size: int, 
         "one by one": lambda: one_by_one.refine(query, starts, STEPS)}
     for name, stage in stages.items():
         yield name, median_ms(stage, device, repeats)
+
+
+def rendering(reference: Reference, item: BenchObject, device: str, size: int, repeats: int,
+              ) -> Iterator[tuple[str, float]]:
+    """Yield the rendering of mask, depth and normals with its milliseconds, the transfer to the host included."""
+    T, segmentation = scene(item, 0)
+    renderer, camera = DeviceRenderer(reference.gaussians, device), query_of(segmentation, size).camera
+    yield "surface", median_ms(lambda: renderer(camera, T), device, repeats)
 
 
 def searching(item: BenchObject, device: TorchPoseDevice, name: str, repeats: int) -> Iterator[tuple[str, float]]:

@@ -56,7 +56,7 @@ def choose_device(wanted: str, reference: Reference, judge: Judge | None = None)
     why_not = _unusable()
     if not why_not:
         try:
-            device, why_not = _prepared(reference, judge)
+            device, why_not = prepare("cuda", reference, judge)
         except Exception as error:  # noqa: BLE001 - drivers and compilers fail in ways of their own; it is reported
             why_not = f"{type(error).__name__}: {error}".split("\n", maxsplit=1)[0]
         if not why_not:
@@ -66,20 +66,20 @@ def choose_device(wanted: str, reference: Reference, judge: Judge | None = None)
     return _chosen(Device(f"cpu, chosen by auto: {why_not}", judge))
 
 
-def _prepared(reference: Reference, judge: Judge | None) -> tuple[Device, str]:
-    """Upload, and compare with the CPU; returns in words what differs, '' where nothing."""
+def prepare(name: str, reference: Reference, judge: Judge | None) -> tuple[Device, str]:
+    """Upload to a device of torch's, and compare with the CPU; returns in words what differs, '' where nothing."""
     from ptad_core.gpu.fallback import Fallback
     from ptad_core.gpu.pose_device import TorchPoseDevice, probe
     from ptad_core.gpu.renderer import DeviceRenderer
     fallback = Fallback()
-    pose = TorchPoseDevice(reference, "cuda", fallback)
-    renderer = DeviceRenderer(reference.gaussians, "cuda", pose.refiner.gaussians, fallback)
+    pose = TorchPoseDevice(reference, name, fallback)
+    renderer = DeviceRenderer(reference.gaussians, name, pose.refiner.gaussians, fallback)
     why_not = pose.difference_to_cpu() or renderer.difference_to_cpu(*probe(reference))
     if judge is not None and not why_not:
         from ptad_core.gpu.network import DeviceNetwork
-        network = DeviceNetwork(judge, "cuda", fallback)
+        network = DeviceNetwork(judge, name, fallback)
         why_not, judge = network.difference_to_cpu(), judge.on(network)
-    return Device(f"cuda, {pose.name}: it computes what the CPU computes", judge, pose, renderer), why_not
+    return Device(f"{name}, {pose.name}: it computes what the CPU computes", judge, pose, renderer), why_not
 
 
 def _chosen(device: Device) -> Device:
