@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from core_parts import CAMERA, as_segmentation, bracket, exact_mask, seen_from, turned_by_deg
+from core_parts import CAMERA, as_segmentation, bracket, exact_mask, picture, seen_from, turned_by_deg
 
 from ptad_core.config import InspectorConfig, PoseConfig
 from ptad_core.frames import make_transform, rotation_exp
@@ -119,17 +119,47 @@ def test_memory_does_not_grow(reference: Reference, device: TorchPoseDevice) -> 
     assert run(RUNS) <= settled
 
 
+def test_a_whole_inspection_is_that_of_the_cpu(reference: Reference, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        on_device, on_cpu = (Inspector(reference, InspectorConfig(), name) for name in ("cuda", "cpu"))
+        for T in TRUTHS * 2:  # the second time all is recorded
+            image = picture(bracket(), T)
+            found, expected = on_device.inspect(image, CAMERA), on_cpu.inspect(image, CAMERA)
+            assert found.verdict == expected.verdict and found.detection is not None and expected.detection is not None
+            logits = [d.evidence.network_logit for d in (found.detection, expected.detection) if d.evidence is not None]
+            assert logits[0] == pytest.approx(logits[1], abs=0.2), "poses differ a little, and so do their pictures"
+            assert found.rendering is not None and expected.rendering is not None
+            assert (np.abs(found.rendering.mask - expected.rendering.mask) < 0.1).mean() > 0.99
+    assert "device: " not in caplog.text, "nothing was left to the CPU"
+
+
+def test_inspections_keep_no_memory(reference: Reference) -> None:
+    inspector = Inspector(reference, InspectorConfig(), "cuda")
+    images = [picture(bracket(), T) for T in TRUTHS]
+
+    def run(count: int) -> int:
+        for k in range(count):
+            assert inspector.inspect(images[k % 2], CAMERA).detection is not None
+        torch.cuda.synchronize()
+        return int(torch.cuda.memory_allocated())
+
+    settled = run(10)
+    assert run(40) <= settled
+
+
 def test_out_of_memory_leaves_the_image_to_the_cpu(reference: Reference, caplog: pytest.LogCaptureFixture) -> None:
     inspector = Inspector(reference, InspectorConfig(), "cuda")
-    segmentation = as_segmentation(exact_mask(bracket(), TRUTHS[0]))
+    image = picture(bracket(), TRUTHS[0])
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(1e-6)
     try:
-        found = inspector.align(None, CAMERA, segmentation)
+        found = inspector.inspect(image, CAMERA)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    assert found.trusted and found.pose is not None and turned_by_deg(found.pose.T_camera_part, TRUTHS[0]) < 1.0
+    pose = found.alignment.pose if found.alignment is not None else None
+    assert pose is not None and turned_by_deg(pose.T_camera_part, TRUTHS[0]) < 1.0
+    assert found.rendering is not None and found.detection is not None
     assert "out of memory, the CPU takes over for this image" in caplog.text
     caplog.clear()
     inspector.reset()
-    assert inspector.align(None, CAMERA, segmentation).trusted and not caplog.text
+    assert inspector.inspect(image, CAMERA).verdict == found.verdict and not caplog.text

@@ -195,7 +195,8 @@ def test_a_whole_inspection_on_a_device_is_that_of_the_cpu(reference: Reference,
     found, expected = on_device.inspect(image, CAMERA), on_cpu.inspect(image, CAMERA)
     assert asked[-3:] == ["refine", "render", "judge"]
     assert found.verdict == expected.verdict and found.detection is not None and expected.detection is not None
-    assert found.detection.score == pytest.approx(expected.detection.score, rel=0.1)
+    logits = [d.evidence.network_logit for d in (found.detection, expected.detection) if d.evidence is not None]
+    assert logits[0] == pytest.approx(logits[1], abs=0.2), "poses differ a little, and so do their pictures"
     assert found.rendering is not None and expected.rendering is not None
     solid = np.isfinite(found.rendering.depth) & np.isfinite(expected.rendering.depth)
     assert solid.sum() > 0.98 * np.isfinite(expected.rendering.depth).sum()

@@ -19,7 +19,7 @@ def composite(tiles: Tiles, layer_m: float) -> torch.Tensor:
     return planes
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["height", "width"])  # windows have every size: one compilation serves all
 def _composite(table, splats, starts, planes, height, width, layer, COLUMNS: tl.constexpr, TILE: tl.constexpr,
                OPAQUE: tl.constexpr, SURFACE: tl.constexpr):
     """One program: the pixels of a tile in registers, its splats one after the other."""
