@@ -28,7 +28,7 @@ POSES = {"whole": seen_from(bracket(), (0.5, -0.6, 0.7), 0.3),
          "from behind": seen_from(bracket(), (-0.4, 0.3, -0.8), 0.3, 65.0),
          "cut by the border": seen_from(bracket(), (-0.2, 0.9, -0.3), 0.2, 40.0, (0.05, 0.0)),
          "around the camera": seen_from(bracket(), (0.3, 0.1, 0.9), 0.04),
-         "smaller than a tile": seen_from(bracket(), (0.3, 0.1, 0.9), 8.0)}
+         "far away": seen_from(bracket(), (0.3, 0.1, 0.9), 2.5)}
 
 
 def assert_same(found: Rendering, expected: Rendering, diameter_m: float) -> None:
