@@ -16,6 +16,8 @@ def blur(image: NDArray[np.float32], sigma_px: float) -> FloatImage:
 
 def sample(image: NDArray[np.float32], x: NDArray[np.floating], y: NDArray[np.floating]) -> FloatImage:
     """Bilinear values at (n,) or (n, k) pixel positions; the border repeats. Shape of x, plus the channels."""
+    if not x.size:
+        return np.zeros((*x.shape, *image.shape[2:]), np.float32)
     at_x, at_y = np.atleast_2d(x.astype(np.float32)), np.atleast_2d(y.astype(np.float32))
     found = cv2.remap(image, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(found, dtype=np.float32).reshape(*x.shape, *image.shape[2:])

@@ -245,7 +245,7 @@ def _report(query: Query, config: PoseConfig, fit: MaskFit, rival: MaskFit | Non
         doubt = f"another pose explains the picture as well (margin {lead:.2f}, expected {config.min_margin:g})"
         words = "; ".join(filter(None, [words, doubt]))
     pose = AlignedPose(
-        T_camera_part=fit.T_camera_part, covariance=covariance(fit, query.scale), mask_iou=found.iou,
+        T_camera_part=fit.T_camera_part, covariance=covariance(fit, found.noise_px, query.scale), mask_iou=found.iou,
         residual_px=found.residual_px / query.scale, seed_source=source, runner_up_margin=float(lead),
         runner_up_T_camera_part=rival.T_camera_part if rival is not None else None, ambiguous=ambiguous,
         converged=fit.converged)

@@ -126,7 +126,7 @@ def refine_mask(query: Query, reference: Reference, T_camera_part: FloatArray, m
         next_R, next_centre = rotation_exp(step[3:]) @ R, centre + step[:3]
         if next_centre[2] <= 0:
             return None
-        small, least = moved_px < STEP_TOLERANCE_PX, _final_reach(now)
+        small, least = moved_px < STEP_TOLERANCE_PX, final_reach(now.distance)
         if small and reach <= least:
             R, centre, converged = next_R, next_centre, True
             break
@@ -146,7 +146,7 @@ def refine_mask(query: Query, reference: Reference, T_camera_part: FloatArray, m
             damping = max(damping * 0.3, 1e-6)
         else:
             damping *= 10
-    H, w = _normal_equations(now, reach)[0], _weights(now.distance, reach)
+    H, w = _normal_equations(now, reach)[0], tukey_weights(now.distance, reach)
     points = float(w.sum())
     rms = float(np.sqrt((w * now.e**2).sum() / max(points, 1e-9)))
     cost = _outline_cost(now, query)
@@ -166,26 +166,26 @@ def _linearise(query: Query, reference: Reference, R: FloatArray, centre: FloatA
         return None
     e, distance = match_outlines(outline, query.outline, reach)
     J = _outline_jacobian(flow, camera, outline, centre)
-    if _weights(distance, reach).sum() < MIN_POINTS / 2:
+    if tukey_weights(distance, reach).sum() < MIN_POINTS / 2:
         return None
     inside = _NOTHING if inner is None else _drawn(inner, camera, pose, centre)
     return _Linearised(splats, mask, outline, J, np.where(np.isfinite(e), e, 0.0), distance, inside)
 
 
-def _weights(distance: FloatArray, reach: float) -> FloatArray:
+def tukey_weights(distance: FloatArray, reach: float) -> FloatArray:
     """(n,) Tukey's weights of outline points: none beyond ``reach``."""
     return np.asarray((1 - np.minimum(distance / reach, 1.0) ** 2) ** 2)
 
 
 def _normal_equations(now: _Linearised, reach: float) -> tuple[FloatArray, FloatArray]:
     """(6, 6) and (6,)."""
-    weighted = _weights(now.distance, reach)[:, None] * now.J
+    weighted = tukey_weights(now.distance, reach)[:, None] * now.J
     return now.J.T @ weighted, weighted.T @ now.e
 
 
-def _final_reach(now: _Linearised) -> float:
+def final_reach(distance: FloatArray) -> float:
     """How far outline points may lie apart and still count: a rough outline needs more room than a smooth one."""
-    near = now.distance[np.isfinite(now.distance)]
+    near = distance[distance < WIDEST_REACH_PX]
     typical = float(np.median(near)) if len(near) else 0.0
     return min(max(REACH_IN_MEDIANS * typical, FINAL_REACH_PX), WIDEST_REACH_PX)
 
@@ -216,7 +216,7 @@ def _drawn(inner: _Inner, camera: Camera, T_camera_part: FloatArray, pivot: Floa
     by_point = np.stack([nx / z, ny / z, -(nx * x + ny * y) / z**2], axis=1)
     J = np.hstack([by_point, np.cross(points - pivot, by_point)])
     trust = INNER_WEIGHT * clarity
-    weight = trust * _weights(np.abs(offset), INNER_REACH_PX)
+    weight = trust * tukey_weights(np.abs(offset), INNER_REACH_PX)
     weighted = weight[:, None] * J
     return _Drawn(weighted.T @ J, weighted.T @ offset, float((trust * _loss(offset, INNER_REACH_PX)).sum()),
                   float(weight.sum()))
