@@ -21,11 +21,12 @@ from torch import nn
 
 from benchmarks.bench_detect import SEEDS, config_of, samples_of
 from ptad_core.config import ReferenceConfig
-from ptad_core.detection.learned import network_input
+from ptad_core.detection.network.inputs import network_input
 from ptad_core.detection.network.weights import Form, load_weights
 from ptad_core.evaluation.detection.cases import cases_of_samples
 from ptad_core.evaluation.detection.metrics import auc_of, metrics, rounded
 from ptad_core.evaluation.detection.outcomes import Aligned, Outcome, align_case, judge_aligned
+from ptad_core.rendering.exact import ExactRenderer
 from ptad_core.training.train import Recipe, train
 
 RATIOS = (1.0, 0.5, 0.2, 0.1, 0.05)
@@ -81,9 +82,10 @@ def logit_of(network: nn.Module, form: Form, aligned: Aligned) -> float:
     """Return what a network says of an aligned picture; NaN where it has no pose."""
     if aligned.view is None:
         return math.nan
-    case = aligned.case
-    pair = network_input(case.image_bgr, aligned.segmentation.mask, aligned.view, case.reference.diameter_m,
-                         form.size_px)
+    case, view = aligned.case, aligned.view
+    cad = ExactRenderer(case.reference.mesh.vertices, case.reference.mesh.faces)
+    pair = network_input(case.image_bgr, aligned.segmentation.mask, cad, view.camera, view.T_camera_part, view.window,
+                         case.reference.diameter_m, form.size_px)
     with torch.inference_mode():
         return float(network(torch.from_numpy(pair)[None].float() / 255.0)[0][0])
 

@@ -12,7 +12,7 @@ import numpy as np
 from ptad_core.calibration import Calibration, fingerprint, stored_calibration
 from ptad_core.camera import Camera
 from ptad_core.config import InspectorConfig
-from ptad_core.detection import THRESHOLD, detect, load_judge
+from ptad_core.detection import THRESHOLD, detect, examiner_of, load_judge
 from ptad_core.errors import CalibrationError, ImageError
 from ptad_core.frames import is_rigid
 from ptad_core.gpu.device import choose_device
@@ -60,7 +60,7 @@ class Inspector:
                             if config.segmentation.background else None)
         self._track: PoseSeed | None = None
         self._device = choose_device(device, reference, load_judge(config.detection.network))
-        self._judge = self._device.judge
+        self._examiner = examiner_of(self._device.judge, reference.mesh)
         self._calibration: Calibration | None = None
         self.use_calibration(stored_calibration(config, reference.hash, self.detector))
 
@@ -109,7 +109,7 @@ class Inspector:
     @property
     def detector(self) -> str:
         """Fingerprint of all that the scores depend on; a calibration holds for one detector only."""
-        return fingerprint(self.config, "" if self._judge is None else self._judge.digest)
+        return fingerprint(self.config, "" if self._examiner is None else self._examiner.judge.digest)
 
     @property
     def device(self) -> str:
@@ -230,7 +230,7 @@ class Inspector:
 
     def _detect(self, image: ColorImage, segmentation: Segmentation, view: View | None) -> Detection:
         threshold = THRESHOLD if self._calibration is None else self._calibration.threshold
-        found = detect(image, segmentation, view, self.reference.diameter_m, self.config.detection, self._judge,
+        found = detect(image, segmentation, view, self.reference.diameter_m, self.config.detection, self._examiner,
                        threshold)
         if self._calibration is None or found.reasons:
             return found

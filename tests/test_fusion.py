@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from core_parts import CAMERA, as_segmentation, bracket, exact_mask, picture, seen_from
+from core_parts import CAMERA, as_segmentation, bracket, exact_mask, picture, renderer, seen_from
 
 from ptad_core.config import DetectionConfig, ReferenceConfig
 from ptad_core.detection import detect, load_judge
+from ptad_core.detection.learned import Examiner
 from ptad_core.detection.network.inputs import MASK, SIZE_PX, Pair
 from ptad_core.errors import NetworkError
 from ptad_core.frames import transform_points
@@ -32,8 +33,8 @@ def run(reference: Reference, image: ColorImage, mask: MaskImage, judge: object 
         threshold: float = 1.0) -> Detection:
     T = seen_from(bracket(), SIDE)
     view = look(reference.gaussians, CAMERA, T, mask)
-    return detect(image, as_segmentation(mask), view, reference.diameter_m, CONFIG, judge,  # type: ignore[arg-type]
-                  threshold)
+    examiner = None if judge is None else Examiner(judge, renderer(reference.mesh))  # type: ignore[arg-type]
+    return detect(image, as_segmentation(mask), view, reference.diameter_m, CONFIG, examiner, threshold)
 
 
 def peg_box() -> Box:

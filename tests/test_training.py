@@ -10,33 +10,35 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from core_parts import CAMERA, bracket, exact_mask, picture, renderer, seen_from
+from core_parts import bracket, seen_from
 
 torch = pytest.importorskip("torch")
 
 from benchmarks import ablations  # noqa: E402  only where torch is
-from ptad_core.config import ReferenceConfig  # noqa: E402
-from ptad_core.detection.learned import ask  # noqa: E402
-from ptad_core.detection.network.inputs import (  # noqa: E402
-    CHANNELS,
-    DEPTH,
-    IMAGE,
-    MASK,
-    NORMAL,
-    SEEN,
-    SIZE_PX,
-    Pair,
-    encode,
-    network_window,
-)
+from ptad_core.config import DetectionConfig, InspectorConfig, ReferenceConfig, SegmentationConfig  # noqa: E402
+from ptad_core.detection.learned import Examiner  # noqa: E402
+from ptad_core.detection.network.inputs import CHANNELS, MASK, SIZE_PX, Pair  # noqa: E402
 from ptad_core.detection.network.weights import Form, load_weights, save_weights  # noqa: E402
 from ptad_core.errors import NetworkError, PtadError  # noqa: E402
 from ptad_core.frames import rotation_angle_deg  # noqa: E402
-from ptad_core.reference import reference_from_mesh  # noqa: E402
-from ptad_core.rendering.view import look  # noqa: E402
+from ptad_core.inspector import Inspector  # noqa: E402
+from ptad_core.reference import check_mesh, reference_from_mesh  # noqa: E402
+from ptad_core.rendering.exact import ExactRenderer  # noqa: E402
+from ptad_core.rendering.view import look, part_window  # noqa: E402
+from ptad_core.synthesis.appearance import Look  # noqa: E402
 from ptad_core.synthesis.defects import DefectKind  # noqa: E402
 from ptad_core.synthesis.families import FAMILIES, SPLIT  # noqa: E402
-from ptad_core.training.pairs import GOOD, STRIDE, TrainingPair, scene_pairs, shape_pairs  # noqa: E402
+from ptad_core.synthesis.samples import draw_sample  # noqa: E402
+from ptad_core.training.pairs import (  # noqa: E402
+    GOOD,
+    STRIDE,
+    Shown,
+    TrainingPair,
+    pair_of,
+    scene_pairs,
+    segmented,
+    shape_pairs,
+)
 from ptad_core.training.pose_errors import draw_aligned  # noqa: E402
 from ptad_core.training.shards import open_pairs, write_shards  # noqa: E402
 from ptad_core.training.train import Recipe, train  # noqa: E402
@@ -101,39 +103,41 @@ def test_poses_are_misplaced_as_the_aligner_errs() -> None:
         assert 0 < np.median(shift) < 0.01
 
 
-def as_pair(kind: str) -> tuple[Pair, Pair]:
-    """Return the input of one view of the bracket, its reference ray-cast (training) and splatted (inspection)."""
-    part = bracket()
-    T = seen_from(part, (0.5, -0.7, 0.6))
-    reference = reference_from_mesh(part, kind, ReferenceConfig(gaussians=8000, views=100))
-    image, mask = picture(part, T), exact_mask(part, T)
-    view = look(reference.gaussians, CAMERA, T, mask)
-    assert view is not None
-    splatted: list[Pair] = []
+@pytest.mark.parametrize("look_of", [Look.CELL, Look.TRAIN])
+def test_training_and_inspection_show_the_network_the_same(look_of: Look) -> None:
+    """Of one picture and pose both make the same input, byte by byte, and their windows agree to a pixel or two."""
+    rng = np.random.default_rng(7)
+    assembly = FAMILIES["stool"](rng)
+    sample = draw_sample(assembly, None, rng, look=look_of, backdrop=True)
+    mesh = check_mesh(assembly.solid.vertices, assembly.solid.faces, "stool")
+    reference = reference_from_mesh(mesh, "stool", ReferenceConfig(gaussians=4000, views=20))
+    inspector = Inspector(reference, InspectorConfig(segmentation=SegmentationConfig(shadows=False),
+                                                     detection=DetectionConfig(network="none")))
+    seen = inspector.segment(sample.image_bgr, sample.camera)
+    cad = ExactRenderer(assembly.solid.vertices, assembly.solid.faces)
+    photo = Shown(assembly, cad, sample.image_bgr, segmented(sample.image_bgr, sample.mask, shadows=False))
+    assert not seen.reasons and np.array_equal(photo.seen, seen.mask)
+    T = draw_aligned(sample.T_camera_part, assembly.solid.centre, assembly.diameter_m, False,
+                     np.random.default_rng(1))
+    trained = pair_of(photo, photo, GOOD, assembly, sample.camera, sample.T_camera_part, np.random.default_rng(1))
+    asked: list[Pair] = []
 
     class Judge:
         size_px = SIZE_PX
 
         def __call__(self, pair: Pair) -> None:
-            splatted.append(pair)
+            asked.append(pair)
 
-    ask(Judge(), image, mask, view, reference.diameter_m)  # type: ignore[arg-type]
-    window = network_window(view.window)
-    cast = renderer(part).render(window.camera(CAMERA), T)
-    exact = encode(image, mask, cast.mask.astype(np.float32), cast.depth, cast.normals, window, reference.diameter_m)
-    return exact, splatted[0]
-
-
-def test_training_and_inspection_show_the_network_the_same() -> None:
-    """Ray-cast and splatted references differ at edges alone, and there by less than two pixels."""
-    exact, splatted = as_pair("same")
-    assert np.array_equal(exact[IMAGE], splatted[IMAGE]) and np.array_equal(exact[SEEN], splatted[SEEN])
-    solid = (exact[MASK] > 127) & (splatted[MASK] > 127)
-    assert solid.sum() / ((exact[MASK] > 127) | (splatted[MASK] > 127)).sum() > 0.97
-    depth = np.abs(exact[DEPTH].astype(int) - splatted[DEPTH])[solid]
-    assert np.median(depth) <= 1 and (depth > 12).mean() < 0.05
-    normals = np.abs(exact[NORMAL].astype(int) - splatted[NORMAL]).max(0)[solid]
-    assert np.median(normals) <= 4 and (normals > 40).mean() < 0.15
+    view = look(reference.gaussians, sample.camera, T, seen.mask)
+    window = part_window(assembly.solid.vertices, sample.camera, T, seen.mask)
+    assert view is not None and window is not None
+    corners = np.array([[w.x, w.y, w.x + w.size / w.scale, w.y + w.size / w.scale] for w in (view.window, window)])
+    assert np.abs(corners[0] - corners[1]).max() <= 2.0, "bounded by Gaussians here, by the CAD's vertices there"
+    view = replace(view, window=window, camera=window.camera(sample.camera))
+    cad_of_reference = ExactRenderer(reference.mesh.vertices, reference.mesh.faces)
+    Examiner(Judge(), cad_of_reference).ask(  # type: ignore[arg-type]
+        sample.image_bgr, seen.mask, view, reference.diameter_m)
+    assert np.array_equal(asked[0], trained.pair)
 
 
 @pytest.fixture(scope="module")

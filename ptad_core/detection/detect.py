@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ptad_core.config import DetectionConfig
 from ptad_core.detection.faint import faint_regions
-from ptad_core.detection.geometry import measure
-from ptad_core.detection.learned import SAME_PLACE, ask, learned_regions, merged, overlap
-from ptad_core.detection.occlusion import hidden_regions
+from ptad_core.detection.geometry import Geometry, measure
+from ptad_core.detection.learned import SAME_PLACE, Examiner, learned_regions, merged, overlap
+from ptad_core.detection.occlusion import absences, hidden_regions
 from ptad_core.rendering.view import View
-from ptad_core.types import ColorImage, Detection, Evidence, Reason, Segmentation
-
-if TYPE_CHECKING:  # needs torch, which an inspection by geometry alone does without
-    from ptad_core.detection.network.judge import Judge
+from ptad_core.segmentation.mask import to_lab
+from ptad_core.types import AnomalyRegion, ColorImage, Detection, Evidence, Reason, Segmentation
 
 THRESHOLD = 1.0
 """Scores are relative to the limit, so it is 1 until a calibration says otherwise."""
@@ -25,7 +22,7 @@ LARGEST_LOGIT = 20.0
 
 
 def detect(image_bgr: ColorImage, segmentation: Segmentation, view: View | None, diameter_m: float,
-           config: DetectionConfig, judge: Judge | None = None, threshold: float = THRESHOLD) -> Detection:
+           config: DetectionConfig, examiner: Examiner | None = None, threshold: float = THRESHOLD) -> Detection:
     """Judge a rectified (H, W, 3) image whose pose is trusted.
 
     The score is the odds that the part is defective, from the network and the geometry, relative to the limit of the
@@ -38,7 +35,7 @@ def detect(image_bgr: ColorImage, segmentation: Segmentation, view: View | None,
         view: the reference at the aligned pose; None where it is out of view.
         diameter_m: of the part.
         config: what counts as a defect.
-        judge: the network.
+        examiner: the network, where there is one.
         threshold: what the score is held against.
     """
     height, width = segmentation.mask.shape
@@ -53,18 +50,18 @@ def detect(image_bgr: ColorImage, segmentation: Segmentation, view: View | None,
                          f"{config.tolerance_mm:g} mm: move the camera closer, or raise detection.tolerance_mm")
     score, relative, regions = geometry.score, geometry.relative, geometry.regions
     evidence = Evidence(geometry.score, geometry.outline_pct, geometry.edges_pct)
-    if judge is not None:
-        opinion = ask(judge, image_bgr, segmentation.mask, view, diameter_m)
-        logit = judge.fusion.logit(opinion.logit, geometry.outline_pct, geometry.edges_pct)
+    if examiner is not None:
+        fusion = examiner.judge.fusion
+        opinion = examiner.ask(image_bgr, segmentation.mask, view, diameter_m)
+        logit = fusion.logit(opinion.logit, geometry.outline_pct, geometry.edges_pct)
         evidence = replace(evidence, network_logit=opinion.logit, defect_logit=logit)
-        learned_score = math.exp(min(logit - judge.fusion.limit, LARGEST_LOGIT))
+        learned_score = math.exp(min(logit - fusion.limit, LARGEST_LOGIT))
         score = max(score, learned_score)
-        learned, found = learned_regions(opinion, judge.fusion.cell_limit, learned_score, view, geometry)
+        learned, found = learned_regions(opinion, fusion.cell_limit, learned_score, view, geometry)
         relative = np.maximum(relative, learned)
         if learned_score > threshold:
             regions = merged(regions, found)
-    hidden = hidden_regions(image_bgr, view, geometry)
-    faint = faint_regions(image_bgr, view, geometry)
+    hidden, faint = _not_judged(image_bgr, view, geometry)
     unknown = [region.box_px for region in (*hidden, *faint)]
     regions = sorted((r for r in regions if not any(overlap(r.box_px, box) >= SAME_PLACE for box in unknown)),
                      key=lambda r: -r.score)
@@ -76,3 +73,13 @@ def detect(image_bgr: ColorImage, segmentation: Segmentation, view: View | None,
                          "part whose edge the image shows: part and background look alike there", evidence=evidence)
     return Detection(view.window.lay_into_image(relative, 0.0, True), score, threshold, tuple(regions),
                      evidence=evidence)
+
+
+def _not_judged(image_bgr: ColorImage, view: View, geometry: Geometry,
+                ) -> tuple[list[AnomalyRegion], list[AnomalyRegion]]:
+    """Return the missing regions that something hides, and those that the background nearly swallows."""
+    missing = absences(view, geometry)
+    if not missing:
+        return [], []
+    lab = to_lab(view.window.crop(image_bgr.astype(np.float32)).clip(0, 255).astype(np.uint8))
+    return hidden_regions(lab, missing, view, geometry), faint_regions(lab, missing, view)

@@ -11,13 +11,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ptad_core.detection.geometry import Geometry
-from ptad_core.detection.occlusion import place_of
+from ptad_core.detection.occlusion import Absence
 from ptad_core.filters import sample
 from ptad_core.outline import find_outline
 from ptad_core.rendering.view import View
-from ptad_core.segmentation.mask import to_lab
-from ptad_core.types import AnomalyRegion, ColorImage, RegionKind
+from ptad_core.types import AnomalyRegion, FloatImage
 
 ACROSS_PX = 3.0
 """How far to either side of the outline colours are compared, image pixels: beyond the blur of an edge."""
@@ -31,32 +29,26 @@ CLEARER = 2.0
 """How many times more the picture must change across the outline than outside of it."""
 
 
-def faint_regions(image_bgr: ColorImage, view: View, geometry: Geometry) -> list[AnomalyRegion]:
-    """Return the measured missing regions along whose outline the picture shows the part's edge.
+def faint_regions(lab: FloatImage, missing: list[Absence], view: View) -> list[AnomalyRegion]:
+    """Return the missing regions along whose outline the picture shows the part's edge.
 
     Args:
-        image_bgr: (H, W, 3) rectified picture.
+        lab: (S, S, 3) the view's window of the picture, CIELAB.
+        missing: in it.
         view: the window that was measured.
-        geometry: what was measured in it.
     """
-    missing = [region for region in geometry.regions if region.kind is RegionKind.MISSING]
-    if not missing:
-        return []
-    window = view.window
-    lab = to_lab(window.crop(image_bgr.astype(np.float32)).clip(0, 255).astype(np.uint8))
     outline = find_outline(view.rendering.mask)
     at = np.rint(outline.points).astype(np.int64)
     found = []
-    for region in missing:
-        place = place_of(region, view, geometry)
+    for absence in missing:
         reach = np.ones((2 * NEAR_PX + 1, 2 * NEAR_PX + 1), np.uint8)
-        here = cv2.dilate(place.astype(np.uint8), reach)[at[:, 1], at[:, 0]] > 0
+        here = cv2.dilate(absence.place.astype(np.uint8), reach)[at[:, 1], at[:, 0]] > 0
         if here.sum() < LEAST_POINTS:
             continue
-        points, normals = outline.points[here], outline.normals[here] * max(window.scale, 1.0)
+        points, normals = outline.points[here], outline.normals[here] * max(view.window.scale, 1.0)
         inside, border, outside = (sample(lab, *(points + offset * normals).T)
                                    for offset in (-ACROSS_PX, ACROSS_PX, OUTSIDE_PX))
         contrast, ground = (float(np.median(np.linalg.norm(d, axis=1))) for d in (inside - border, border - outside))
         if contrast > max(CONTRAST_LAB, CLEARER * ground):
-            found.append(region)
+            found.append(absence.region)
     return found

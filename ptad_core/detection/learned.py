@@ -1,17 +1,18 @@
-"""A network's map -> where it lies in the image, and its regions on the part."""
+"""A picture and the aligned CAD to a network; its map -> where it lies in the image, and its regions on the part."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from ptad_core.detection.geometry import Geometry
-from ptad_core.detection.network.inputs import Pair, encode, network_window
+from ptad_core.detection.network.inputs import network_input
 from ptad_core.detection.regions import region_of
 from ptad_core.filters import distance_to
+from ptad_core.rendering.exact import ExactRenderer
 from ptad_core.rendering.view import View
 from ptad_core.types import AnomalyRegion, Box, ColorImage, FloatImage, MaskImage, RegionKind
 
@@ -26,19 +27,17 @@ FAINT = 0.5
 """Where no cell reaches the limit, those above this share of the strongest one make the region."""
 
 
-def ask(judge: Judge, image_bgr: ColorImage, mask: MaskImage, view: View, diameter_m: float) -> Opinion:
-    """Show a rectified (H, W, 3) image with its (H, W) object mask and the aligned reference to a network."""
-    return judge(network_input(image_bgr, mask, view, diameter_m, judge.size_px))
+@dataclass(frozen=True, slots=True)
+class Examiner:
+    """A network with the CAD that it holds pictures against."""
 
+    judge: Judge
+    cad: ExactRenderer
 
-def network_input(image_bgr: ColorImage, mask: MaskImage, view: View, diameter_m: float, size_px: int) -> Pair:
-    """Return the (9, S, S) input of a network, S being ``size_px``; the rest as for :func:`ask`."""
-    window = network_window(view.window, size_px)
-    # The nearest pixel and not a blend: between depths, normals or a depth and none there is no surface.
-    at = ((np.arange(window.size) + 0.5) * view.window.size / window.size).astype(np.int64)
-    take = np.ix_(at, at)
-    shown = view.rendering
-    return encode(image_bgr, mask, shown.mask[take], shown.depth[take], shown.normals[take], window, diameter_m)
+    def ask(self, image_bgr: ColorImage, mask: MaskImage, view: View, diameter_m: float) -> Opinion:
+        """Show a rectified (H, W, 3) image with its (H, W) object mask and the aligned CAD to the network."""
+        return self.judge(network_input(image_bgr, mask, self.cad, view.camera, view.T_camera_part, view.window,
+                                        diameter_m, self.judge.size_px))
 
 
 def learned_regions(opinion: Opinion, cell_limit: float, score: float, view: View, geometry: Geometry,

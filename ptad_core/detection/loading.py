@@ -7,7 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ptad_core.detection.learned import Examiner
 from ptad_core.errors import DependencyError
+from ptad_core.reference.mesh import PartMesh
+from ptad_core.rendering.exact import ExactRenderer
 
 if TYPE_CHECKING:
     from ptad_core.detection.network.judge import Judge
@@ -35,3 +38,8 @@ def load_judge(network: str) -> Judge | None:
             return None
         raise DependencyError(f"detection.network: expected torch and safetensors to be installed: {error}") from error
     return Judge(PACKAGED if network == "auto" else Path(network).expanduser())
+
+
+def examiner_of(judge: Judge | None, mesh: PartMesh) -> Examiner | None:
+    """Return a network with a part's mesh; None where there is no network."""
+    return None if judge is None else Examiner(judge, ExactRenderer(mesh.vertices, mesh.faces))

@@ -7,14 +7,15 @@ only: where the network finds a difference inside the outline, what is behind is
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
 from ptad_core.detection.geometry import Geometry
 from ptad_core.filters import distance_to
 from ptad_core.rendering.view import View
-from ptad_core.segmentation.mask import to_lab
-from ptad_core.types import AnomalyRegion, ColorImage, FloatImage, MaskImage, RegionKind
+from ptad_core.types import AnomalyRegion, FloatImage, MaskImage, RegionKind
 
 NEAR_PX, FAR_PX = 3.0, 24.0
 """How far from the part the background is looked at: beyond the blur of edges, and still close by."""
@@ -31,26 +32,36 @@ LEAST_GROUND = 0.05
 FOREIGN_SHARE = 0.6
 
 
-def hidden_regions(image_bgr: ColorImage, view: View, geometry: Geometry) -> list[AnomalyRegion]:
-    """Return the measured missing regions at whose place something else than the background is seen.
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """A measured missing region, and (S, S) bool where exactly its material is not seen."""
+
+    region: AnomalyRegion
+    place: MaskImage
+
+
+def absences(view: View, geometry: Geometry) -> list[Absence]:
+    """Return what is missing in a window that was measured."""
+    return [Absence(region, _place_of(region, view, geometry)) for region in geometry.regions
+            if region.kind is RegionKind.MISSING]
+
+
+def hidden_regions(lab: FloatImage, missing: list[Absence], view: View, geometry: Geometry) -> list[AnomalyRegion]:
+    """Return the missing regions at whose place something else than the background is seen.
 
     Args:
-        image_bgr: (H, W, 3) rectified picture.
+        lab: (S, S, 3) the view's window of the picture, CIELAB.
+        missing: in it.
         view: the window that was measured.
         geometry: what was measured in it.
     """
-    missing = [region for region in geometry.regions if region.kind is RegionKind.MISSING]
-    if not missing:
-        return []
-    window = view.window
-    lab = to_lab(window.crop(image_bgr.astype(np.float32)).clip(0, 255).astype(np.uint8))
     solid = view.rendering.mask >= 0.5
     away = distance_to(solid | geometry.seen)
-    ground = (away > NEAR_PX) & (away < FAR_PX) & window.inside_image()
-    return [region for region in missing if _is_foreign(lab, place_of(region, view, geometry), ground)]
+    ground = (away > NEAR_PX) & (away < FAR_PX) & view.window.inside_image()
+    return [absence.region for absence in missing if _is_foreign(lab, absence.place, ground)]
 
 
-def place_of(region: AnomalyRegion, view: View, geometry: Geometry) -> MaskImage:
+def _place_of(region: AnomalyRegion, view: View, geometry: Geometry) -> MaskImage:
     """(S, S) the largest piece of what is not seen inside a missing region's box."""
     window = view.window
     unseen = (view.rendering.mask >= 0.5) & ~geometry.seen & window.inside_image()

@@ -117,7 +117,7 @@ class ExactRenderer:
         shape = face_id[window].shape
         face_id[window] = hits.face.reshape(shape)
         depth[window] = np.where(hits.face >= 0, hits.t, np.float32(np.nan)).reshape(shape)
-        normals[window] = self._normals_seen_from(origin, T_camera_part)[hits.face].reshape(*shape, 3)
+        normals[window] = self._normals_seen_from(origin, T_camera_part, hits.face).reshape(*shape, 3)
         return ExactRendering(depth, normals, face_id)
 
     def mask(self, camera: Camera, T_camera_part: FloatArray, supersample: int = 1) -> FloatImage:
@@ -130,11 +130,13 @@ class ExactRenderer:
         blocks = covered.reshape(camera.height, supersample, camera.width, supersample)
         return np.asarray(blocks.mean(axis=(1, 3)), dtype=np.float32)
 
-    def _normals_seen_from(self, origin: FloatArray, T_camera_part: FloatArray) -> NDArray[np.float32]:
-        """Camera-frame normals (m + 1, 3) of all faces, turned to face the camera; index -1 is the NaN of a miss."""
-        away = np.einsum("ij,ij->i", self._face_normals, self._corner - origin) > 0
-        facing = np.where(away[:, None], -self._face_normals, self._face_normals) @ T_camera_part[:3, :3].T
-        return np.vstack([facing, np.full(3, np.nan)]).astype(np.float32)
+    def _normals_seen_from(self, origin: FloatArray, T_camera_part: FloatArray, face: NDArray[np.int32],
+                           ) -> NDArray[np.float32]:
+        """Camera-frame normals (n, 3) of (n,) faces, turned to face the camera; NaN where the face is -1, a miss."""
+        normals = self._face_normals[face]
+        away = np.einsum("ij,ij->i", normals, self._corner[face] - origin) > 0
+        normals = np.where(away[:, None], -normals, normals) @ T_camera_part[:3, :3].T
+        return np.where(face[:, None] >= 0, normals, np.nan).astype(np.float32)
 
     def _window(self, camera: Camera, T_camera_part: FloatArray) -> tuple[slice, slice]:
         """Rows and columns outside which no ray can hit, from the projected bounding box."""

@@ -45,13 +45,20 @@ class View:
                          lay(self.rendering.normals, np.nan, False))
 
 
-def look(gaussians: Gaussians, camera: Camera, T_camera_part: FloatArray, seen: MaskImage | None = None,
-         device: Render | None = None) -> View | None:
-    """Render the part in a window that holds it, and what is ``seen`` (H, W) of it; None where it is out of view."""
-    centres = gaussians.means.astype(np.float64) @ T_camera_part[:3, :3].T + T_camera_part[:3, 3]
-    if (centres[:, 2] <= 0).any():
+def part_window(points_m: FloatArray, camera: Camera, T_camera_part: FloatArray, seen: MaskImage | None = None,
+                ) -> ImageWindow | None:
+    """Return the window that holds a part, and what is ``seen`` (H, W) of it; None where it is out of view.
+
+    Args:
+        points_m: (n, 3) points that bound the part, part frame.
+        camera: of the image.
+        T_camera_part: (4, 4) pose.
+        seen: the object's mask in the image.
+    """
+    points = points_m @ T_camera_part[:3, :3].T + T_camera_part[:3, 3]
+    if (points[:, 2] <= 0).any():
         return None
-    pixels = camera.project(centres).T.copy()  # numpy reduces long rows thirty times as fast as long columns
+    pixels = camera.project(points).T.copy()  # numpy reduces long rows thirty times as fast as long columns
     low, high = pixels.min(1), pixels.max(1)
     if (high < 0).any() or low[0] > camera.width - 1 or low[1] > camera.height - 1:
         return None
@@ -61,7 +68,15 @@ def look(gaussians: Gaussians, camera: Camera, T_camera_part: FloatArray, seen: 
     x0, y0 = np.maximum(np.floor(low), 0).astype(int)
     x1, y1 = np.minimum(np.ceil(high), [camera.width - 1, camera.height - 1]).astype(int)
     box = Box(int(x0), int(y0), max(int(x1 - x0) + 1, 8), max(int(y1 - y0) + 1, 8))
-    window = ImageWindow.around(box, MARGIN, camera.width, camera.height, max_size=MAX_SIZE_PX)
+    return ImageWindow.around(box, MARGIN, camera.width, camera.height, max_size=MAX_SIZE_PX)
+
+
+def look(gaussians: Gaussians, camera: Camera, T_camera_part: FloatArray, seen: MaskImage | None = None,
+         device: Render | None = None) -> View | None:
+    """Render the part in a window that holds it, and what is ``seen`` (H, W) of it; None where it is out of view."""
+    window = part_window(gaussians.means.astype(np.float64), camera, T_camera_part, seen)
+    if window is None:
+        return None
     rendering = device(window.camera(camera), T_camera_part) if device is not None else None
     if rendering is None:
         rendering = render(gaussians, window.camera(camera), T_camera_part)

@@ -4,8 +4,8 @@ Each scene shows an intact assembly A and a defective variant B, from one camera
 as the reference: A against A and B against B are good, A against B and B against A are not. So neither picture nor
 reference alone tells the label, and what is missing in one pair is surplus in another: only comparing helps.
 
-References are ray-cast and not splatted: a thousand shapes would each have to become Gaussians first, which takes two
-seconds a shape, and a ray-cast one looks the same but for the softness of its edges (``tests/test_pairs.py``).
+What runs makes the pairs: the picture is segmented as the inspector does it, the reference lies as the aligner errs,
+and window and input come from the functions that an inspection calls.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptad_core.camera import Camera
-from ptad_core.config import SegmentationConfig
-from ptad_core.detection.network.inputs import MARGIN, SIZE_PX, Pair, encode
+from ptad_core.config import PoseConfig, SegmentationConfig
+from ptad_core.detection.network.inputs import SIZE_PX, Pair, network_input, network_window
 from ptad_core.errors import MeshError
 from ptad_core.frames import make_transform
-from ptad_core.image_window import ImageWindow
 from ptad_core.rendering.exact import ExactRenderer, ExactRendering
+from ptad_core.rendering.view import part_window
 from ptad_core.segmentation.foreground import by_border_colour
 from ptad_core.segmentation.mask import finish, to_lab
 from ptad_core.synthesis.appearance import Look, before_backdrop, draw_appearance
@@ -33,20 +33,24 @@ from ptad_core.synthesis.families import FAMILIES
 from ptad_core.synthesis.samples import FAST, FOCAL, LEAST_ABOVE_TABLE_DEG, draw_view
 from ptad_core.synthesis.scene import Scene
 from ptad_core.training.pose_errors import draw_aligned
-from ptad_core.types import Box, ColorImage, FloatArray, MaskImage
+from ptad_core.types import ColorImage, FloatArray, MaskImage
 
-IMAGE_PX = 192
-TIDY, BACKDROP = 0.3, 0.45
+IMAGE_PX = 256
+TIDY, BACKDROP = 0.3, 0.6
 """Share of the pictures from above that look like those of a tidy cell: a plain table, coloured parts; and share of the
 others before a plain backdrop."""
-LEAST_IOU = 0.75
-"""Object masks worse than this would not have led to a pose: the true mask takes their place."""
+LEAST_IOU = PoseConfig().min_mask_iou
+"""Object masks worse than this would not have led to a trusted pose: the true mask takes their place."""
 STRIDE = 4
 """The dense target has a quarter of the resolution."""
 DEPTH_STEP = 0.01
 """Depth difference that counts as a difference, relative to the diameter."""
 PAIRS_PER_SCENE = 4
+POSES = 2
+"""Times that the pairs of a scene are made, each time misplaced anew: a picture costs far more than a pair of it."""
 SCENES_PER_SHAPE = 2
+HARD, HARDER = (DefectKind.BULGE, DefectKind.DENT, DefectKind.SWAPPED), 2.0
+"""Kinds that are told from good parts worst are shown so many times as often as the others."""
 GOOD = "good"
 
 Target = NDArray[np.uint8]
@@ -71,7 +75,7 @@ class TrainingPair:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class Shown:
     """An assembly, its renderer, and a picture of it with the mask that the segmentation finds."""
 
     assembly: Assembly
@@ -80,8 +84,8 @@ class _Shown:
     seen: MaskImage
 
 
-def scene_pairs(reference: Assembly, kind: DefectKind, rng: np.random.Generator) -> list[TrainingPair]:
-    """Return the four pairs of one scene.
+def scene_pairs(reference: Assembly, kind: DefectKind, rng: np.random.Generator, poses: int = 1) -> list[TrainingPair]:
+    """Return the four pairs of one scene, ``poses`` times, each time misplaced anew.
 
     Raises:
         MeshError: if no defect of this kind is visible.
@@ -92,37 +96,42 @@ def scene_pairs(reference: Assembly, kind: DefectKind, rng: np.random.Generator)
     table = None if seen_from_deg > LEAST_ABOVE_TABLE_DEG else False
     variant = draw_visible_defect(reference, kind, [(camera, T)], rng, Visibility(), tries=40)[0]
     shown = [_shown(a, reference.diameter_m, camera, T, table, rng) for a in (reference, variant)]
-    return [_pair(photo, cad, GOOD if photo is cad else kind.value, reference, camera, T, rng)
-            for photo in shown for cad in shown]
+    return [pair_of(photo, cad, GOOD if photo is cad else kind.value, reference, camera, T, rng)
+            for _ in range(poses) for photo in shown for cad in shown]
 
 
 def _shown(assembly: Assembly, diameter_m: float, camera: Camera, T: FloatArray, table: bool | None,
-           rng: np.random.Generator) -> _Shown:
+           rng: np.random.Generator) -> Shown:
     tidy, plain = table is None and rng.random() < TIDY, rng.random() < BACKDROP
     appearance = draw_appearance(rng, assembly, Look.CELL if tidy else Look.TRAIN, table=table)
     if plain and not tidy:
         appearance = before_backdrop(appearance)
     scene = Scene(assembly, make_transform(np.eye(3), np.zeros(3)), diameter_m, appearance, FAST)
     picture = scene.picture(camera, T, rng)
-    lab = to_lab(picture.image_bgr)
-    found = finish(by_border_colour(lab, shadows=not plain), lab, "auto", SegmentationConfig())
-    seen = found.mask if iou(found.mask, picture.mask) >= LEAST_IOU else picture.mask
-    return _Shown(assembly, ExactRenderer(assembly.solid.vertices, assembly.solid.faces), picture.image_bgr, seen)
+    seen = segmented(picture.image_bgr, picture.mask, shadows=not plain)
+    return Shown(assembly, ExactRenderer(assembly.solid.vertices, assembly.solid.faces), picture.image_bgr, seen)
 
 
-def _pair(photo: _Shown, cad: _Shown, kind: str, reference: Assembly, camera: Camera, T: FloatArray,
-          rng: np.random.Generator) -> TrainingPair:
+def segmented(image_bgr: ColorImage, true_mask: MaskImage, shadows: bool) -> MaskImage:
+    """Return the (H, W) mask that an inspection with the default settings finds; the true one where it finds none."""
+    lab, config = to_lab(image_bgr), SegmentationConfig()
+    found = finish(by_border_colour(lab, shadows), lab, config.method, config)
+    return found.mask if not found.reasons and iou(found.mask, true_mask) >= LEAST_IOU else true_mask
+
+
+def pair_of(photo: Shown, cad: Shown, kind: str, reference: Assembly, camera: Camera, T: FloatArray,
+            rng: np.random.Generator) -> TrainingPair:
+    """Return a picture (camera, (4, 4) true pose T) beside a reference that is misplaced as the aligner errs."""
     diameter_m = reference.diameter_m
     T_found = draw_aligned(T, cad.assembly.solid.centre, cad.assembly.diameter_m, kind != GOOD, rng)
-    window = ImageWindow.around(_box(photo.seen | cad.renderer.render(camera, T_found).mask), MARGIN, camera.width,
-                                camera.height, size=SIZE_PX)
-    seen_by = window.camera(camera)
-    rendered = cad.renderer.render(seen_by, T_found)
-    pair = encode(photo.image, photo.seen, rendered.mask.astype(np.float32), rendered.depth, rendered.normals, window,
-                  diameter_m)
+    window = part_window(cad.assembly.solid.vertices, camera, T_found, photo.seen)
+    if window is None:
+        raise MeshError("expected a part in the picture, got one that the pose found leaves outside")
+    pair = network_input(photo.image, photo.seen, cad.renderer, window.camera(camera), T_found, window, diameter_m)
     if kind == GOOD:
         target = np.zeros((2, SIZE_PX // STRIDE, SIZE_PX // STRIDE), np.uint8)
     else:
+        seen_by = network_window(window).camera(camera)
         target = differences(photo.renderer.render(seen_by, T), cad.renderer.render(seen_by, T),
                              DEPTH_STEP * diameter_m)
     return TrainingPair(pair, target, kind, reference.family)
@@ -143,11 +152,6 @@ def iou(a: MaskImage, b: MaskImage) -> float:
     return float((a & b).sum() / max((a | b).sum(), 1))
 
 
-def _box(mask: MaskImage) -> Box:
-    rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return Box(int(cols[0]), int(rows[0]), int(cols[-1] - cols[0]) + 1, int(rows[-1] - rows[0]) + 1)
-
-
 def shape_pairs(seed: Sequence[int], shape: int, families: Sequence[str]) -> Iterator[TrainingPair]:
     """Yield the pairs of one shape, the families taking turns; a shape whose defects never show yields none."""
     rng = np.random.default_rng(seed)
@@ -155,11 +159,12 @@ def shape_pairs(seed: Sequence[int], shape: int, families: Sequence[str]) -> Ite
         reference = FAMILIES[families[shape % len(families)]](rng)
     except MeshError:  # some proportions make no outline
         return
-    kinds = rng.permutation(list(DefectKind))
+    weights = np.array([HARDER if kind in HARD else 1.0 for kind in DefectKind])
+    kinds = rng.choice(list(DefectKind), len(DefectKind), replace=False, p=weights / weights.sum())
     made = 0
     for attempt in range(4 * SCENES_PER_SHAPE):
         try:
-            yield from scene_pairs(reference, DefectKind(str(kinds[attempt % len(kinds)])), rng)
+            yield from scene_pairs(reference, DefectKind(str(kinds[attempt % len(kinds)])), rng, POSES)
         except MeshError:
             continue
         made += 1

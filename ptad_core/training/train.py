@@ -48,6 +48,7 @@ class Recipe:
         minutes: the schedule ends after this time at the latest; 0: no limit.
         workers: processes that prepare batches.
         init: weights to begin with, as ``ptad train`` writes them; empty: random ones.
+        bfloat16: mixed precision on a CPU too; a GPU always has it.
     """
 
     form: Form = field(default_factory=Form)
@@ -61,6 +62,7 @@ class Recipe:
     minutes: float = 0.0
     workers: int = 1
     init: str = ""
+    bfloat16: bool = False
 
 
 class _Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
@@ -189,7 +191,7 @@ def _epoch(run: _Run, network: nn.Module, pairs: PairSet, rank: int, world: int)
     loader = DataLoader(batches, batch_size=None, shuffle=False, num_workers=recipe.workers,
                         prefetch_factor=4 if recipe.workers else None, pin_memory=run.device.type == "cuda")
     loss_of = mmpdn_loss if recipe.form.name == "mmpdn" else comparer_loss
-    amp = torch.autocast(run.device.type, torch.bfloat16, enabled=run.device.type == "cuda")
+    amp = torch.autocast(run.device.type, torch.bfloat16, enabled=recipe.bfloat16 or run.device.type == "cuda")
     network.train()
     start, before, total = time.monotonic(), run.seconds, 0.0
     for index, batch in enumerate(loader):

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ptad_core.config import InspectorConfig
-from ptad_core.detection import detect, load_judge
-from ptad_core.detection.learned import ask
+from ptad_core.detection import detect, examiner_of, load_judge
+from ptad_core.detection.learned import Examiner
 from ptad_core.evaluation.detection.cases import GOOD, Case
 from ptad_core.frames import rotation_angle_deg
 from ptad_core.inspector import Inspector
@@ -21,9 +20,6 @@ from ptad_core.pose.query import make_query
 from ptad_core.pose.search import candidate_poses, whole_sphere
 from ptad_core.rendering.view import View, look
 from ptad_core.types import Alignment, Box, Detection, Evidence, FloatArray, Segmentation, Verdict
-
-if TYPE_CHECKING:
-    from ptad_core.detection.network.judge import Judge
 
 MAP_PX = 128
 """Side at which anomaly maps are kept and compared."""
@@ -128,17 +124,19 @@ def judge_aligned(aligned: Aligned, network: str, query_only: str = "none") -> O
         network: as in ``detection.network``.
         query_only: weights of a network that sees no reference, to compare with.
     """
-    case, segmentation, judge = aligned.case, aligned.segmentation, load_judge(network)
+    case, segmentation = aligned.case, aligned.segmentation
+    examiner, blind = (examiner_of(load_judge(name), case.reference.mesh) for name in (network, query_only))
     detection, ms, query_logit = None, math.nan, math.nan
-    limit = 1.0 if judge is None else math.exp(-judge.fusion.limit)
+    limit = 1.0 if examiner is None else math.exp(-examiner.judge.fusion.limit)
     if aligned.view is not None:
         start = time.perf_counter()
-        detection = _detect(aligned, aligned.view, judge, limit)
+        detection = _detect(aligned, aligned.view, examiner, limit)
         ms = 1000 * (time.perf_counter() - start)
-        blind = load_judge(query_only)
         if blind is not None:
-            query_logit = ask(blind, case.image_bgr, segmentation.mask, aligned.view, case.reference.diameter_m).logit
-    unrefined = _detect(aligned, aligned.candidate_view, judge, limit) if aligned.candidate_view is not None else None
+            query_logit = blind.ask(case.image_bgr, segmentation.mask, aligned.view, case.reference.diameter_m).logit
+    unrefined = None
+    if aligned.candidate_view is not None:
+        unrefined = _detect(aligned, aligned.candidate_view, examiner, limit)
     verdict, reasons = _verdict(aligned, detection)
     evidence = detection.evidence if detection is not None and detection.evidence is not None else NO_EVIDENCE
     nothing = np.zeros((MAP_PX, MAP_PX), np.float32)
@@ -154,9 +152,9 @@ def judge_aligned(aligned: Aligned, network: str, query_only: str = "none") -> O
         _error_deg(aligned.alignment, case.T_camera_part), ms)
 
 
-def _detect(aligned: Aligned, view: View, judge: Judge | None, limit: float) -> Detection:
+def _detect(aligned: Aligned, view: View, examiner: Examiner | None, limit: float) -> Detection:
     return detect(aligned.case.image_bgr, aligned.segmentation, view, aligned.case.reference.diameter_m,
-                  aligned.config.detection, judge, limit)
+                  aligned.config.detection, examiner, limit)
 
 
 def _verdict(aligned: Aligned, detection: Detection | None) -> tuple[Verdict, tuple[str, ...]]:
