@@ -14,7 +14,7 @@ from ptad_core.detection.learned import SAME_PLACE, Examiner, learned_regions, m
 from ptad_core.detection.occlusion import absences, hidden_regions
 from ptad_core.rendering.view import View
 from ptad_core.segmentation.mask import to_lab
-from ptad_core.types import AnomalyRegion, ColorImage, Detection, Evidence, Reason, Segmentation
+from ptad_core.types import AnomalyRegion, Box, ColorImage, Detection, Evidence, Reason, Segmentation
 
 THRESHOLD = 1.0
 """Scores are relative to the limit, so it is 1 until a calibration says otherwise."""
@@ -48,7 +48,9 @@ def detect(image_bgr: ColorImage, segmentation: Segmentation, view: View | None,
         return Detection(nothing, 0.0, threshold, (), (Reason.TOO_COARSE,),
                          f"the image shows deviations from {geometry.coarsest_mm:.1f} mm on, expected the tolerance of "
                          f"{config.tolerance_mm:g} mm: move the camera closer, or raise detection.tolerance_mm")
-    score, relative, regions = geometry.score, geometry.relative, geometry.regions
+    hidden, faint = _not_judged(image_bgr, view, geometry)
+    unknown = [region.box_px for region in (*hidden, *faint)]
+    score, relative, regions = geometry.score, geometry.relative, _outside(unknown, geometry.regions)
     evidence = Evidence(geometry.score, geometry.outline_pct, geometry.edges_pct)
     if examiner is not None:
         fusion = examiner.judge.fusion
@@ -60,11 +62,8 @@ def detect(image_bgr: ColorImage, segmentation: Segmentation, view: View | None,
         learned, found = learned_regions(opinion, fusion.cell_limit, learned_score, view, geometry)
         relative = np.maximum(relative, learned)
         if learned_score > threshold:
-            regions = merged(regions, found)
-    hidden, faint = _not_judged(image_bgr, view, geometry)
-    unknown = [region.box_px for region in (*hidden, *faint)]
-    regions = sorted((r for r in regions if not any(overlap(r.box_px, box) >= SAME_PLACE for box in unknown)),
-                     key=lambda r: -r.score)
+            regions = merged(regions, _outside(unknown, found))
+    regions = sorted(regions, key=lambda r: -r.score)
     if hidden and not regions:
         return Detection(nothing, score, threshold, (), (Reason.OCCLUDED,), "something stands in front of the part: "
                          "where it should be seen, neither the part nor the background is", evidence=evidence)
@@ -83,3 +82,8 @@ def _not_judged(image_bgr: ColorImage, view: View, geometry: Geometry,
         return [], []
     lab = to_lab(view.window.crop(image_bgr.astype(np.float32)).clip(0, 255).astype(np.uint8))
     return hidden_regions(lab, missing, view, geometry), faint_regions(lab, missing, view)
+
+
+def _outside(unknown: list[Box], regions: list[AnomalyRegion]) -> list[AnomalyRegion]:
+    """Return the regions that lie elsewhere than what is not judged."""
+    return [r for r in regions if not any(overlap(r.box_px, box) >= SAME_PLACE for box in unknown)]

@@ -70,15 +70,17 @@ def learned_regions(opinion: Opinion, cell_limit: float, score: float, view: Vie
 
 
 def merged(measured: list[AnomalyRegion], learned: list[AnomalyRegion]) -> list[AnomalyRegion]:
-    """Return all regions, one for each place: the measured one, its score the larger of the two."""
-    out = list(measured)
+    """Return all regions, one for each place: where the network draws it, with the kind and size that were measured.
+
+    A measured region is what is out of tolerance, often a rim of what is wrong; the network shows all of it.
+    """
+    out, told = [], set()
     for region in learned:
         same = [k for k, other in enumerate(measured) if overlap(region.box_px, other.box_px) >= SAME_PLACE]
-        for k in same:
-            out[k] = replace(out[k], score=max(out[k].score, region.score))
-        if not same:
-            out.append(region)
-    return out
+        told.update(same)
+        worst = max((measured[k] for k in same), key=lambda other: other.score, default=region)
+        out.append(replace(region, kind=worst.kind, size_mm=worst.size_mm, score=max(region.score, worst.score)))
+    return out + [region for k, region in enumerate(measured) if k not in told]
 
 
 def overlap(a: Box, b: Box) -> float:
