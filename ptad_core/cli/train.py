@@ -17,7 +17,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--data", metavar="DIR", type=Path, required=True,
                         help="folder of the training pairs, in it one folder for each split")
     parser.add_argument("--generate", metavar="SHAPES", type=int, default=0,
-                        help="first draw so many shapes of the training families (8 pairs each), and a tenth of that "
+                        help="first draw so many shapes of the training families (16 pairs each), and a tenth of that "
                         "of the validation families")
     parser.add_argument("--out", metavar="DIR", type=Path, help="folder for weights, curves and checkpoint; without it "
                         "only pairs are generated")
