@@ -70,7 +70,7 @@ def learned_regions(opinion: Opinion, cell_limit: float, score: float, view: Vie
 
 
 def merged(measured: list[AnomalyRegion], learned: list[AnomalyRegion]) -> list[AnomalyRegion]:
-    """Return all regions, one for each place: where the network draws it, with the kind and size that were measured.
+    """Return all regions, one for each place and kind: where the network draws it, with the size that was measured.
 
     A measured region is what is out of tolerance, often a rim of what is wrong; the network shows all of it.
     """
@@ -78,8 +78,9 @@ def merged(measured: list[AnomalyRegion], learned: list[AnomalyRegion]) -> list[
     for region in learned:
         same = [k for k, other in enumerate(measured) if overlap(region.box_px, other.box_px) >= SAME_PLACE]
         told.update(same)
-        worst = max((measured[k] for k in same), key=lambda other: other.score, default=region)
-        out.append(replace(region, kind=worst.kind, size_mm=worst.size_mm, score=max(region.score, worst.score)))
+        worst = {other.kind: other for other in sorted((measured[k] for k in same), key=lambda other: other.score)}
+        out += [replace(region, kind=kind, size_mm=other.size_mm, score=max(region.score, other.score))
+                for kind, other in worst.items()] or [region]
     return out + [region for k, region in enumerate(measured) if k not in told]
 
 
