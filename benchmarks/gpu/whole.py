@@ -16,7 +16,7 @@ from benchmarks.pose.conditions import Condition, make_scene, sphere_view
 from benchmarks.pose.objects import BenchObject
 from ptad_core.config import DetectionConfig, InspectorConfig, PoseConfig
 from ptad_core.detection import load_judge
-from ptad_core.detection.learned import network_input
+from ptad_core.detection.network.inputs import network_input
 from ptad_core.errors import DeviceError
 from ptad_core.frames import make_transform, rotation_exp
 from ptad_core.gpu.device import Device
@@ -27,6 +27,7 @@ from ptad_core.inspector import Inspector
 from ptad_core.pose import align
 from ptad_core.pose.paper import PaperBaseline, PaperSettings
 from ptad_core.rendering.differentiable import MaskRenderer
+from ptad_core.rendering.exact import ExactRenderer
 from ptad_core.rendering.splat import render
 from ptad_core.rendering.view import look
 from ptad_core.types import ColorImage, InspectionResult, Segmentation, Verdict
@@ -167,7 +168,8 @@ def looking(item: BenchObject, device: Device, name: str, repeats: int) -> Itera
     assert judge is not None
     assert on_cpu is not None
     nothing = np.zeros((SMALL_CAMERA.height, SMALL_CAMERA.width, 3), np.uint8)
-    pair = network_input(nothing, view.in_image().mask > 0.5, view,
+    cad = ExactRenderer(item.reference.mesh.vertices, item.reference.mesh.faces)
+    pair = network_input(nothing, view.in_image().mask > 0.5, cad, view.camera, T, view.window,
                          item.reference.diameter_m, on_cpu.size_px)
     for stage, there, here in (
             ("render_ms", lambda: render(gaussians, view.camera, T), lambda: on_device(view.camera, T)),
