@@ -142,8 +142,9 @@ class DetectionConfig:
     edges: bool = setting(True, "look for depth and normal edges that are displaced inside the outline")
     edge_search_px: int = setting(10, "how far beside its place a displaced edge is looked for", minimum=4, maximum=40)
     edge_min_length_px: int = setting(24, "shortest displaced stretch of edge that counts", minimum=6)
-    network: str = setting("auto", "auto: the detection network that comes along, where torch is installed; none: "
-                           "geometry alone; else a file of weights as ptad train writes it", mutable=False)
+    network: str = setting("auto", "auto: the detection network that comes along, where torch and embreex are "
+                           "installed; none: geometry alone; else a file of weights as ptad train writes it",
+                           mutable=False)
     calibration: str = setting("auto", "auto: the calibration kept with the reference, where there is one that was "
                                "made with these settings; none: no calibration; else a file as ptad "
                                "calibrate writes it",

@@ -110,7 +110,7 @@ def check_processor() -> Finding:
 
 REQUIRED = {"numpy": "numpy", "scipy": "scipy", "cv2": "opencv-python-headless", "numba": "numba",
             "trimesh": "trimesh", "rosbags": "rosbags", "yaml": "pyyaml"}
-OPTIONAL = {"embreex": ("the exact renderer of demo and tests", REINSTALL),
+OPTIONAL = {"embreex": ("the detection network, and the exact renderer of demo and tests,", REINSTALL),
             "torch": ("the paper's baseline, a benchmark,", "make dev"),
             "gsplat": ("GPU rendering", "make gpu")}
 

@@ -204,6 +204,15 @@ def test_an_inspection_does_without_torch():
     run(sys.executable, "-c", program)
 
 
+def test_an_inspection_by_geometry_does_without_embree():
+    """It has no wheels for arm64 Linux: there the network is left out, with a word."""
+    program = ("import sys; sys.modules['embreex'] = sys.modules['embreex.mesh_construction'] = None\n"
+               "import ptad_core.cli, ptad_core.inspector\n"
+               "from ptad_core.detection import load_judge\n"
+               "assert load_judge('auto') is None")
+    run(sys.executable, "-c", program)
+
+
 def test_the_core_never_imports_ros():
     assert int(run(sys.executable, "-c", CORE_WITHOUT_ROS)) > 20
 

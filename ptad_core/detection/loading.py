@@ -22,21 +22,24 @@ logger = logging.getLogger(__name__)
 
 @cache
 def load_judge(network: str) -> Judge | None:
-    """Return the network named by ``detection.network``; None where it is none, or where ``auto`` finds no torch.
+    """Return the network named by ``detection.network``; None where it is none, or ``auto`` cannot run it here.
 
     Raises:
         NetworkError: if the weights are not usable.
-        DependencyError: if weights are named and torch or safetensors is not installed.
+        DependencyError: if weights are named and torch, safetensors or embreex is not installed.
     """
     if network == "none" or (network == "auto" and not PACKAGED.exists()):
         return None
     try:
+        import embreex.mesh_construction  # noqa: F401 - what the network compares a picture with is ray-cast
+
         from ptad_core.detection.network.judge import Judge
     except ImportError as error:
         if network == "auto":
             logger.warning("no detection network, geometry alone decides: %s; see requirements-learning.txt", error)
             return None
-        raise DependencyError(f"detection.network: expected torch and safetensors to be installed: {error}") from error
+        raise DependencyError(f"detection.network: expected torch, safetensors and embreex to be installed: "
+                              f"{error}") from error
     return Judge(PACKAGED if network == "auto" else Path(network).expanduser())
 
 

@@ -27,6 +27,8 @@ CLEAR_LEAD = 2.0
 """A rival whose outline is this much worse needs no look inside; it looks alike from another side."""
 NO_LEAD = 0.1
 """A neighbour's outline is comparable: it must be as good for its inside to count."""
+HALF_BELIEVED_PX = 160
+"""So many pixels of edges, about twenty independent stretches, are half believed: few fall on anything by chance."""
 SEED_FREEDOM = 4.0
 SEED_WEIGHT = 0.5
 """A seed's uncertainty is a claim, so it is taken for that of a heavy-tailed distribution (Student's, of so many
@@ -85,9 +87,11 @@ def _support(interior: Interior, than: tuple[MaskFit, InnerEdgePoints], fit: tup
     Each is asked for the edges that the other does not show there: those that both show alike tell nothing.
     """
     (a, edges_a), (b, edges_b) = ((f.T_camera_part, edges) for f, edges in (than, fit))
-    support_a = interior.support(edges_a.unlike(interior.camera, a, edges_b, b), a)
-    support_b = interior.support(edges_b.unlike(interior.camera, b, edges_a, a), b)
-    return max(support_b, LEAST_SUPPORT) / max(support_a, LEAST_SUPPORT)
+    only_a = edges_a.unlike(interior.camera, a, edges_b, b)
+    only_b = edges_b.unlike(interior.camera, b, edges_a, a)
+    better = max(interior.support(only_b, b), LEAST_SUPPORT) / max(interior.support(only_a, a), LEAST_SUPPORT)
+    count = min(len(only_a), len(only_b))
+    return float(better ** (count / (count + HALF_BELIEVED_PX)))
 
 
 def _costs(fits: Sequence[MaskFit], reference: Reference, seed: PoseSeed | None) -> list[float]:

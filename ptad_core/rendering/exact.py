@@ -9,12 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from embreex.mesh_construction import TriangleMesh
-from embreex.rtcore_scene import EmbreeScene
 from numpy.typing import NDArray
 
 from ptad_core.camera import Camera
-from ptad_core.errors import CameraError, MeshError
+from ptad_core.errors import CameraError, DependencyError, MeshError
 from ptad_core.frames import invert
 from ptad_core.types import FloatArray, FloatImage
 
@@ -48,6 +46,7 @@ class RayMesh:
 
         Raises:
             MeshError: if there is no triangle or a vertex is not finite.
+            DependencyError: if embreex is not installed.
         """
         if len(faces) == 0 or len(vertices) == 0:
             raise MeshError(f"expected a mesh with triangles, got {len(vertices)} vertices and {len(faces)} faces")
@@ -56,6 +55,12 @@ class RayMesh:
         self.lower = vertices.min(axis=0)
         self.upper = vertices.max(axis=0)
         self._centre = 0.5 * (self.lower + self.upper)
+        # Here, for embreex is not to be had everywhere, and an inspection by geometry alone does without.
+        try:
+            from embreex.mesh_construction import TriangleMesh
+            from embreex.rtcore_scene import EmbreeScene
+        except ImportError as error:
+            raise DependencyError(f"expected embreex to be installed, to cast rays at the CAD: {error}") from error
         self._scene = EmbreeScene(robust=True)
         TriangleMesh(self._scene, (vertices - self._centre).astype(np.float32), faces.astype(np.int32))
 
