@@ -95,11 +95,6 @@ class Camera:
         z = points_camera[:, 2]
         return np.stack([self.fx * points_camera[:, 0] / z + self.cx, self.fy * points_camera[:, 1] / z + self.cy], 1)
 
-    def lift(self, pixels: FloatArray, depth_m: FloatArray) -> FloatArray:
-        """Return the (n, 3) points that ``project`` takes to (n, 2) pixels, at (n,) depths along the optical axis."""
-        x, y = (pixels[:, 0] - self.cx) / self.fx, (pixels[:, 1] - self.cy) / self.fy
-        return np.stack([x, y, np.ones_like(x)], 1) * depth_m[:, None]
-
     def rectify(self, image: ColorImage) -> tuple[ColorImage, Camera]:
         """Take the lens distortion out of an image; return it with the camera that belongs to it (same K).
 

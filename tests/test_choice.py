@@ -43,34 +43,34 @@ def fit(angle_deg: float, cost_px: float) -> MaskFit:
                    100.0, cost_px, 3, True)
 
 
-def test_the_better_outline_is_the_pose(reference: Reference) -> None:
-    best, rival, lead = choose([fit(0, 0.3), fit(10, 0.4), fit(60, 0.9)], reference, None, None)
+def test_the_better_outline_is_the_pose(query: Query, reference: Reference) -> None:
+    best, rival, lead = choose([fit(0, 0.3), fit(10, 0.4), fit(60, 0.9)], query, reference, None, None)
     assert best.cost_px == 0.3 and rival is not None and rival.cost_px == 0.9
     assert lead == pytest.approx(1.2 / 0.6 - 1)
 
 
-def test_without_a_rival_the_lead_has_no_end(reference: Reference) -> None:
-    best, rival, lead = choose([fit(0, 0.3), fit(10, 0.4)], reference, None, None)
+def test_without_a_rival_the_lead_has_no_end(query: Query, reference: Reference) -> None:
+    best, rival, lead = choose([fit(0, 0.3), fit(10, 0.4)], query, reference, None, None)
     assert best.cost_px == 0.3 and rival is None and lead == np.inf
 
 
 @pytest.mark.parametrize(("far_px", "expected_px"), [(0.50, 0.52), (0.10, 0.10)])
-def test_the_seed_tells_like_outlines_apart_and_no_others(reference: Reference, far_px: float,
+def test_the_seed_tells_like_outlines_apart_and_no_others(query: Query, reference: Reference, far_px: float,
                                                          expected_px: float) -> None:
     seed = PoseSeed(turned(-5), SeedSource.TF, 10.0, 0.02)
-    best, rival, lead = choose([fit(25, far_px), fit(0, 0.52)], reference, seed, None)
+    best, rival, lead = choose([fit(25, far_px), fit(0, 0.52)], query, reference, seed, None)
     assert best.cost_px == expected_px
     assert rival is not None and lead > 0
 
 
-def test_a_seed_found_in_the_same_image_is_no_evidence(reference: Reference) -> None:
+def test_a_seed_found_in_the_same_image_is_no_evidence(query: Query, reference: Reference) -> None:
     seed = PoseSeed(turned(0), SeedSource.TRACK, 1.0, 0.002, from_image=True)
-    assert choose([fit(10, 0.50), fit(0, 0.52)], reference, seed, None)[0].cost_px == 0.50
+    assert choose([fit(10, 0.50), fit(0, 0.52)], query, reference, seed, None)[0].cost_px == 0.50
 
 
-def test_a_seed_that_claims_to_be_exact_is_not_believed_blindly(reference: Reference) -> None:
+def test_a_seed_that_claims_to_be_exact_is_not_believed_blindly(query: Query, reference: Reference) -> None:
     seed = PoseSeed(turned(0), SeedSource.TF, 0.0, 0.0)
-    assert choose([fit(2, 0.1), fit(0, 3.0)], reference, seed, None)[0].cost_px == 0.1
+    assert choose([fit(2, 0.1), fit(0, 3.0)], query, reference, seed, None)[0].cost_px == 0.1
 
 
 def test_different_takes_neighbours_first_and_then_rivals(reference: Reference) -> None:

@@ -148,7 +148,7 @@ def shot(T: FloatArray, part: str = "intact") -> ColorImage:
 
 @pytest.mark.parametrize(("part", "verdict", "reason"), [
     ("intact", Verdict.PASS, None), ("no peg", Verdict.FAIL, Reason.MATERIAL_MISSING),
-    ("moved peg", Verdict.FAIL, Reason.MATERIAL_SURPLUS)])
+    ("moved peg", Verdict.FAIL, Reason.MATERIAL_SURPLUS), ("box", Verdict.CANNOT_INSPECT, None)])
 def test_from_picture_to_verdict(inspector: Inspector, part: str, verdict: Verdict, reason: Reason | None) -> None:
     T = seen_from(bracket(), SIDE, 0.45, roll_deg=15)
     told: list[str] = []
@@ -156,16 +156,11 @@ def test_from_picture_to_verdict(inspector: Inspector, part: str, verdict: Verdi
     assert result.verdict == verdict, result.message
     assert told == [t.stage for t in result.times]
     assert reason is None or reason in result.reasons
-    assert result.pose is not None and turned_by_deg(result.pose.T_camera_part, T) < 2.0
-    assert result.rendering is not None and result.rendering.mask.shape == (480, 640)
-    assert [t.stage for t in result.times] == ["rectify", "segment", "align", "render", "detect"]
-    assert all(t.ms > 0 for t in result.times)
-
-
-def test_another_part_does_not_pass(inspector: Inspector) -> None:
-    """It lies out of tolerance wherever it is taken to be, or nobody can tell where that is."""
-    result = inspector.inspect(shot(seen_from(bracket(), SIDE, 0.45, roll_deg=15), "box"), CAMERA)
-    assert result.verdict != Verdict.PASS and result.reasons
+    if verdict != Verdict.CANNOT_INSPECT:
+        assert result.pose is not None and turned_by_deg(result.pose.T_camera_part, T) < 2.0
+        assert result.rendering is not None and result.rendering.mask.shape == (480, 640)
+        assert [t.stage for t in result.times] == ["rectify", "segment", "align", "render", "detect"]
+        assert all(t.ms > 0 for t in result.times)
 
 
 def test_the_lens_is_taken_out_first(inspector: Inspector) -> None:

@@ -13,10 +13,8 @@ import numpy as np
 from ptad_core.camera import Camera
 from ptad_core.config import PoseConfig
 from ptad_core.frames import make_transform, rotation_exp
-from ptad_core.pose.blind_turns import blind_turns
-from ptad_core.pose.choice import CLEAR_LEAD, choose, different, distinct, leading
+from ptad_core.pose.choice import CLEAR_LEAD, choose, different
 from ptad_core.pose.contour_fit import ContourFit, fit_contour
-from ptad_core.pose.interior import Interior
 from ptad_core.pose.query import Query, make_query
 from ptad_core.pose.refine import FINAL_REACH_PX, MaskFit, refine_mask
 from ptad_core.pose.search import Contest, candidate_poses, cone, ring, whole_sphere
@@ -143,16 +141,13 @@ def _search(query: Query, reference: Reference, config: PoseConfig, seed: PoseSe
     reach_px = float(np.clip(COARSE_REACH_IN_COSTS * rough[0].cost_px, *COARSE_REACH_PX)) if rough else 0.0
     coarse = _best(_fit_all(query, reference, kept, reach_px, COARSE_STEPS, 1, device))
     poses = _possible(different(coarse, reference, neighbours, finalists))
-    fits = _refine_all(query, reference, poses, config.max_iterations, device)
+    fits = device.refine(query, poses, config.max_iterations) if device is not None else None
+    if fits is None:
+        fits = _refine_all(query, reference, poses, config.max_iterations)
     if not fits:
         words = f"from no candidate ({source}) does the CAD's outline meet the mask's"
         return Alignment(None, (Reason.POSE_NOT_FOUND,), words)
-    interior = Interior(query, image_bgr) if image_bgr is not None else None
-    if interior is not None:
-        turned = (refine_mask(query, reference, T, config.max_iterations, FINAL_REACH_PX, interior)
-                  for T in blind_turns(leading(fits, reference, seed), interior, reference))
-        fits = sorted([*fits, *(fit for fit in turned if fit is not None)], key=_cost)
-    best, rival, lead = choose(fits, reference, seed, interior)
+    best, rival, lead = choose(fits, query, reference, seed, image_bgr)
     return _report(query, config, best, rival, lead, source)
 
 
@@ -198,17 +193,11 @@ def _turned(fit: ContourFit, reference: Reference, turns: list[FloatArray]) -> l
     return [make_transform(R, centre - R @ reference.center_m) for R in turned]
 
 
-def _refine_all(query: Query, reference: Reference, poses: list[FloatArray], max_iterations: int,
-                device: PoseDevice | None) -> list[MaskFit]:
-    """Refine poses, best first. Those that a few steps leave far behind, or take where another is,
-    are not driven to convergence.
-    """
-    fits = device.refine(query, poses, max_iterations) if device is not None else None
-    if fits is not None:
-        return fits
+def _refine_all(query: Query, reference: Reference, poses: list[FloatArray], max_iterations: int) -> list[MaskFit]:
+    """Refine poses, best first. Those that a few steps leave far behind are not driven to convergence."""
     first = min(FIRST_STEPS, max_iterations)
     tried = _threads.map(lambda T: refine_mask(query, reference, T, first), poses)
-    begun = distinct(sorted((f for f in tried if f is not None), key=_cost), reference)
+    begun = sorted((f for f in tried if f is not None), key=_cost)
     if not begun or first == max_iterations:
         return begun
     least = begun[0].cost_px

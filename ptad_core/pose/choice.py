@@ -8,27 +8,22 @@ from typing import TypeVar
 import numpy as np
 
 from ptad_core.pose.contour_fit import ContourFit
-from ptad_core.pose.interior import LEAST_SUPPORT, InnerEdgePoints, Interior, edges_seen
+from ptad_core.pose.interior import interior_support
+from ptad_core.pose.query import Query
 from ptad_core.pose.refine import MaskFit
-from ptad_core.pose.trust import NOISE_PX, margin
+from ptad_core.pose.trust import NOISE_PX
 from ptad_core.reference.build import Reference
 from ptad_core.reference.symmetry import symmetric_angle_deg
-from ptad_core.types import FloatArray, PoseSeed
+from ptad_core.segmentation.mask import to_lab
+from ptad_core.types import ColorImage, FloatArray, PoseSeed
 
 SAME_POSE_DEG = 4.0
 SAME_POSE_DIAMETERS = 0.04
-SETTLED_DEG = 1.5
-SETTLED_DIAMETERS = 0.015
-"""Fits that converged so near to each other are one."""
 OTHER_POSE_DEG = 20.0
 """Poses further apart than this are rivals; closer ones are the same answer, more or less exactly."""
 OTHER_POSE_DIAMETERS = 0.25
 CLEAR_LEAD = 2.0
-"""A rival whose outline is this much worse needs no look inside; it looks alike from another side."""
-NO_LEAD = 0.1
-"""A neighbour's outline is comparable: it must be as good for its inside to count."""
-HALF_BELIEVED_PX = 160
-"""So many pixels of edges, about twenty independent stretches, are half believed: few fall on anything by chance."""
+"""A rival whose outline is this much worse needs no look inside."""
 SEED_FREEDOM = 4.0
 SEED_WEIGHT = 0.5
 """A seed's uncertainty is a claim, so it is taken for that of a heavy-tailed distribution (Student's, of so many
@@ -40,62 +35,36 @@ LEAST_SIGMA_DIAMETERS = 0.005
 Fit = TypeVar("Fit", ContourFit, MaskFit)
 
 
-def leading(fits: Sequence[MaskFit], reference: Reference, seed: PoseSeed | None) -> MaskFit:
-    """Return the fit that outline and seed speak for."""
-    return fits[int(np.argmin(_costs(fits, reference, seed)))]
-
-
-def choose(fits: Sequence[MaskFit], reference: Reference, seed: PoseSeed | None, interior: Interior | None,
-           ) -> tuple[MaskFit, MaskFit | None, float]:
+def choose(fits: Sequence[MaskFit], query: Query, reference: Reference, seed: PoseSeed | None,
+           image_bgr: ColorImage | None) -> tuple[MaskFit, MaskFit | None, float]:
     """Return the best fit, its best rival, and by how much it leads.
 
-    The outline decides, and how far the seed lies. Outlines of opposite views are alike, and those of a part turned
-    about its axis: so fits whose outlines are nearly as good as the best one's are also judged by their inner edges.
+    The outline decides, and how far the seed lies. Outlines of opposite views are alike: so rivals whose outlines are
+    nearly as good as the best one's are also judged by their inner edges.
 
     Args:
         fits: best outline first.
+        query: what they were fitted to.
         reference: the part.
         seed: where the part was expected, if it was.
-        interior: what the picture shows inside the outline, if there is a picture.
+        image_bgr: (H, W, 3) rectified; without it nothing is known of the inside.
     """
-    fits = distinct(fits, reference)
-    cost = _costs(fits, reference, seed)
+    cost = [(fit.cost_px + NOISE_PX) * _distrust(fit.T_camera_part, seed, reference) for fit in fits]
     first = int(np.argmin(cost))
-    close = [k for k, fit in enumerate(fits) if (
-        cost[k] <= (1 + CLEAR_LEAD) * cost[first] if _rivals(fits[first], fit, reference)
-        else margin(fits[first].cost_px, fit.cost_px) <= NO_LEAD)]
-    if interior is not None and len(close) > 1:
-        edges = {k: edges_seen(reference, interior.camera, fits[k].T_camera_part) for k in close}
-        outline_cost = cost
-        for _ in close:  # until none of them does better than the one that they are held against
-            held, cost = first, list(outline_cost)
+    if image_bgr is not None:
+        close = [k for k, fit in enumerate(fits) if k == first or (
+            cost[k] < (1 + CLEAR_LEAD) * cost[first] and _rivals(fits[first], fit, reference)
+            and not any(_same(fit, other, reference) for other in fits[:k]))]
+        if len(close) > 1:
+            lab = to_lab(query.window.crop(image_bgr.astype(np.float32)).clip(0, 255).astype(np.uint8))
             for k in close:
-                cost[k] /= _support(interior, (fits[held], edges[held]), (fits[k], edges[k]))
-            first = min(close, key=cost.__getitem__)
-            if first == held:
-                break
+                cost[k] /= interior_support(lab, query.camera, reference, fits[k].T_camera_part)
+        first = min(close, key=cost.__getitem__)
     rivals = [k for k, fit in enumerate(fits) if _rivals(fits[first], fit, reference)]
     if not rivals:
         return fits[first], None, np.inf
     rival = min(rivals, key=cost.__getitem__)
     return fits[first], fits[rival], max(cost[rival] / cost[first] - 1, 0.0)
-
-
-def _support(interior: Interior, than: tuple[MaskFit, InnerEdgePoints], fit: tuple[MaskFit, InnerEdgePoints]) -> float:
-    """How much better the picture supports the inner edges of one fit than those of another.
-
-    Each is asked for the edges that the other does not show there: those that both show alike tell nothing.
-    """
-    (a, edges_a), (b, edges_b) = ((f.T_camera_part, edges) for f, edges in (than, fit))
-    only_a = edges_a.unlike(interior.camera, a, edges_b, b)
-    only_b = edges_b.unlike(interior.camera, b, edges_a, a)
-    better = max(interior.support(only_b, b), LEAST_SUPPORT) / max(interior.support(only_a, a), LEAST_SUPPORT)
-    count = min(len(only_a), len(only_b))
-    return float(better ** (count / (count + HALF_BELIEVED_PX)))
-
-
-def _costs(fits: Sequence[MaskFit], reference: Reference, seed: PoseSeed | None) -> list[float]:
-    return [(fit.cost_px + NOISE_PX) * _distrust(fit.T_camera_part, seed, reference) for fit in fits]
 
 
 def different(sorted_fits: Sequence[Fit], reference: Reference, neighbours: int, count: int) -> list[Fit]:
@@ -109,12 +78,6 @@ def different(sorted_fits: Sequence[Fit], reference: Reference, neighbours: int,
     return kept
 
 
-def distinct(sorted_fits: Sequence[MaskFit], reference: Reference) -> list[MaskFit]:
-    """Return the best of those that converged to one pose."""
-    return [fit for k, fit in enumerate(sorted_fits) if not any(
-        _within(fit, other, reference, SETTLED_DEG, SETTLED_DIAMETERS) for other in sorted_fits[:k])]
-
-
 def _distrust(T_camera_part: FloatArray, seed: PoseSeed | None, reference: Reference) -> float:
     """By what factor a pose must fit better than one at the seed."""
     if seed is None or seed.from_image:
@@ -126,16 +89,13 @@ def _distrust(T_camera_part: FloatArray, seed: PoseSeed | None, reference: Refer
 
 
 def _same(a: Fit, b: Fit, reference: Reference) -> bool:
-    return _within(a, b, reference, SAME_POSE_DEG, SAME_POSE_DIAMETERS)
-
-
-def _within(a: Fit, b: Fit, reference: Reference, most_deg: float, most_diameters: float) -> bool:
     angle_deg, shift_m = _apart(a.T_camera_part, b.T_camera_part, reference)
-    return shift_m < most_diameters * reference.diameter_m and angle_deg < most_deg
+    return shift_m < SAME_POSE_DIAMETERS * reference.diameter_m and angle_deg < SAME_POSE_DEG
 
 
 def _rivals(a: Fit, b: Fit, reference: Reference) -> bool:
-    return not _within(a, b, reference, OTHER_POSE_DEG, OTHER_POSE_DIAMETERS)
+    angle_deg, shift_m = _apart(a.T_camera_part, b.T_camera_part, reference)
+    return shift_m >= OTHER_POSE_DIAMETERS * reference.diameter_m or angle_deg >= OTHER_POSE_DEG
 
 
 def _apart(T_a: FloatArray, T_b: FloatArray, reference: Reference) -> tuple[float, float]:

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ptad_core.camera import Camera
-from ptad_core.frames import make_transform, rotation_exp, skew, transform_points
+from ptad_core.frames import make_transform, rotation_exp, skew
 from ptad_core.outline import Outline, find_outline, match_outlines
-from ptad_core.pose.interior import InnerEdgePoints, Interior, edges_seen
 from ptad_core.pose.query import Query
 from ptad_core.reference.build import Reference
 from ptad_core.rendering.splat import Band, Splats, band_around_outline, mask_flow, mask_jacobian, project
@@ -29,9 +28,6 @@ INITIAL_DAMPING = 1e-3
 STEP_TOLERANCE_PX = 0.1
 """A step this small (rms over the outline) is the last: what it leaves lies far below the noise of any real mask. It
 is taken, but not looked at: rendering again would show the same outline."""
-INNER_WEIGHT = 0.5
-"""Of a clear inner edge, where an outline point has 1: what is printed on a part or shines on it has edges, too."""
-INNER_REACH_PX = 5.0
 MIN_POINTS = 12
 BAND_PX = 6
 """Only what lies this near to the outline is rendered while a pose is refined ..."""
@@ -76,53 +72,24 @@ class _Linearised:
     J: FloatArray
     e: FloatArray
     distance: FloatArray
-    inside: _Drawn
-
-
-@dataclass(frozen=True, slots=True)
-class _Inner:
-    interior: Interior
-    edges: InnerEdgePoints
-
-
-@dataclass(frozen=True, slots=True)
-class _Drawn:
-    """What inner edges want: their part of the normal equations, and of the objective."""
-
-    H: FloatArray
-    g: FloatArray
-    loss: float
-    weight: float
-
-    def moved_px(self, step: FloatArray) -> float:
-        """How far a step moves the edges, rms."""
-        return float(np.sqrt(step @ self.H @ step / self.weight)) if self.weight > 0 else 0.0
-
-
-_NOTHING = _Drawn(np.zeros((6, 6)), np.zeros(6), 0.0, 0.0)
 
 
 def refine_mask(query: Query, reference: Reference, T_camera_part: FloatArray, max_iterations: int,
-                start_reach_px: float = START_REACH_PX, interior: Interior | None = None) -> MaskFit | None:
-    """Refine a pose that is within ``start_reach_px``; None where rendered and query outline never meet.
-
-    With ``interior``, the inner edges seen from the pose are drawn to the picture's as well.
-    """
-    inner = None if interior is None else _Inner(interior, edges_seen(reference, query.camera, T_camera_part))
+                start_reach_px: float = START_REACH_PX) -> MaskFit | None:
+    """Refine a pose that is within ``start_reach_px``; None where rendered and query outline never meet."""
     R = T_camera_part[:3, :3]
     centre = R @ reference.center_m + T_camera_part[:3, 3]
     reach, damping = start_reach_px, INITIAL_DAMPING
     band: Band | None = None
-    now = _linearise(query, reference, R, centre, reach, band, inner)
+    now = _linearise(query, reference, R, centre, reach, band)
     if now is None:
         return None
     converged, taken, moved_since_px = False, 0, 0.0
     while taken < max_iterations:
         H, g = _normal_equations(now, reach)
-        H, g = H + now.inside.H, g + now.inside.g
         ridge = damping * np.diag(np.diag(H)) + 1e-12 * np.eye(6)
         step = np.asarray(np.linalg.solve(H + ridge, g), dtype=np.float64)
-        moved_px = max(float(np.sqrt(np.mean((now.J @ step) ** 2))), now.inside.moved_px(step))
+        moved_px = float(np.sqrt(np.mean((now.J @ step) ** 2)))
         next_R, next_centre = rotation_exp(step[3:]) @ R, centre + step[:3]
         if next_centre[2] <= 0:
             return None
@@ -137,10 +104,10 @@ def refine_mask(query: Query, reference: Reference, T_camera_part: FloatArray, m
         far = moved_since_px + moved_px > BAND_SLACK_PX
         if band is None and not far:
             band = band_around_outline(reference.gaussians, now.splats, now.mask, BAND_PX, BAND_SLACK_PX)
-        after = _linearise(query, reference, next_R, next_centre, reach, None if far else band, inner)
+        after = _linearise(query, reference, next_R, next_centre, reach, None if far else band)
         if after is None:
             return None
-        if _objective(after, reach) <= _objective(now, reach) * 1.001 + 1e-6:
+        if _objective(after.distance, reach) <= _objective(now.distance, reach) * 1.001 + 1e-6:
             R, centre, now = next_R, next_centre, after
             band, moved_since_px = (None, 0.0) if far else (band, moved_since_px + moved_px)
             damping = max(damping * 0.3, 1e-6)
@@ -155,7 +122,7 @@ def refine_mask(query: Query, reference: Reference, T_camera_part: FloatArray, m
 
 
 def _linearise(query: Query, reference: Reference, R: FloatArray, centre: FloatArray, reach: float,
-               band: Band | None, inner: _Inner | None) -> _Linearised | None:
+               band: Band | None) -> _Linearised | None:
     """Render at a pose, all of it or only near the outline, and pair the rendered outline with the query's."""
     camera = query.camera
     pose = make_transform(R, centre - R @ reference.center_m)
@@ -168,8 +135,7 @@ def _linearise(query: Query, reference: Reference, R: FloatArray, centre: FloatA
     J = _outline_jacobian(flow, camera, outline, centre)
     if tukey_weights(distance, reach).sum() < MIN_POINTS / 2:
         return None
-    inside = _NOTHING if inner is None else _drawn(inner, camera, pose, centre)
-    return _Linearised(splats, mask, outline, J, np.where(np.isfinite(e), e, 0.0), distance, inside)
+    return _Linearised(splats, mask, outline, J, np.where(np.isfinite(e), e, 0.0), distance)
 
 
 def tukey_weights(distance: FloatArray, reach: float) -> FloatArray:
@@ -196,30 +162,10 @@ def _outline_cost(now: _Linearised, query: Query) -> float:
     return 0.5 * float(np.minimum(now.distance, FINAL_REACH_PX).mean() + np.minimum(back, FINAL_REACH_PX).mean())
 
 
-def _objective(now: _Linearised, reach: float) -> float:
+def _objective(distance: FloatArray, reach: float) -> float:
     """Tukey's loss, mean over the outline: what a step must lower."""
-    return (float(_loss(now.distance, reach).sum()) + now.inside.loss) / len(now.distance)
-
-
-def _loss(distance: FloatArray, reach: float) -> FloatArray:
-    """(n,) Tukey's."""
     inside = np.minimum(np.abs(distance) / reach, 1.0)
-    return np.asarray((1 - (1 - inside**2) ** 3) * reach**2 / 6)
-
-
-def _drawn(inner: _Inner, camera: Camera, T_camera_part: FloatArray, pivot: FloatArray) -> _Drawn:
-    """Draw inner edges to the picture's, more weakly than the outline, which needs no luck to be seen."""
-    across, offset, clarity = inner.interior.offsets(inner.edges, T_camera_part)
-    points = transform_points(T_camera_part, inner.edges.points_m)
-    x, y, z = points.T
-    nx, ny = across[:, 0] * camera.fx, across[:, 1] * camera.fy
-    by_point = np.stack([nx / z, ny / z, -(nx * x + ny * y) / z**2], axis=1)
-    J = np.hstack([by_point, np.cross(points - pivot, by_point)])
-    trust = INNER_WEIGHT * clarity
-    weight = trust * tukey_weights(np.abs(offset), INNER_REACH_PX)
-    weighted = weight[:, None] * J
-    return _Drawn(weighted.T @ J, weighted.T @ offset, float((trust * _loss(offset, INNER_REACH_PX)).sum()),
-                  float(weight.sum()))
+    return float(np.mean(1 - (1 - inside**2) ** 3)) * reach**2 / 6
 
 
 def inside_image(outline: Outline, query: Query) -> Outline:
