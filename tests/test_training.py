@@ -29,6 +29,7 @@ from ptad_core.synthesis.appearance import Look  # noqa: E402
 from ptad_core.synthesis.defects import DefectKind  # noqa: E402
 from ptad_core.synthesis.families import FAMILIES, SPLIT  # noqa: E402
 from ptad_core.synthesis.samples import draw_sample  # noqa: E402
+from ptad_core.training.optimizers import Muon, optimizers_of, orthogonal  # noqa: E402
 from ptad_core.training.pairs import (  # noqa: E402
     GOOD,
     STRIDE,
@@ -165,6 +166,28 @@ def test_shards_that_are_there_are_kept(tmp_path: Path) -> None:
     said: list[str] = []
     write_shards(tmp_path, "train", 16, 1, said.append)
     assert said == [] and (tmp_path / "00000.json").read_text() == "[]"
+
+
+@pytest.mark.parametrize("shape", [(8, 40), (40, 8)])
+def test_a_step_of_muon_goes_as_far_in_all_directions(shape: tuple[int, int]) -> None:
+    """Singular values four powers of ten apart come out between 0.6 and 1.3, their vectors as they were."""
+    u, _, v = torch.linalg.svd(torch.randn(shape, generator=torch.Generator().manual_seed(0)), full_matrices=False)
+    found = orthogonal(u @ torch.diag(torch.logspace(0, -1.5, 8)) @ v)
+    singular = torch.diagonal(u.T @ found @ v.T)
+    assert ((singular > 0.6) & (singular < 1.3)).all()
+    assert torch.allclose(u @ torch.diag(singular) @ v, found, atol=0.05)
+
+
+def test_every_parameter_has_one_optimizer_and_the_published_form_the_published_one() -> None:
+    network = Form("comparer", 8).build()
+    muon, adam = optimizers_of(network, "comparer", 1e-3, 0.0)
+    taken = [p for optimizer in (muon, adam) for group in optimizer.param_groups for p in group["params"]]
+    assert isinstance(muon, Muon) and isinstance(adam, torch.optim.AdamW)
+    assert sorted(map(id, taken)) == sorted(map(id, network.parameters()))
+    assert all(p.ndim >= 2 for p in muon.param_groups[0]["params"])
+    assert [type(o) for o in optimizers_of(Form("mmpdn").build(), "mmpdn", 1e-3, 0.0)] == [torch.optim.AdamW]
+    with pytest.raises(TypeError):
+        muon.step(lambda: 0.0)
 
 
 @pytest.mark.parametrize("form", [Form("comparer", 8), Form("mmpdn")])

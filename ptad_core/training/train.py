@@ -22,12 +22,13 @@ from ptad_core.detection.network.weights import Form, load_weights, parameters_i
 from ptad_core.errors import NetworkError
 from ptad_core.training.augment import augment, resized
 from ptad_core.training.losses import comparer_loss, mmpdn_loss
+from ptad_core.training.optimizers import optimizers_of
 from ptad_core.training.shards import PairSet, open_pairs
 from ptad_core.training.validate import validate
 
 WARM_UP = 0.05
-SMALL_UNTIL, SMALL = 0.6, 0.8
-"""Up to this share of the training the crops are smaller by this factor: cheaper, and as good to learn from."""
+SIZES = (0.35, 0.6), (0.7, 0.8), (1.0, 1.0)
+"""Up to these shares of the training the crops are smaller by these factors: cheaper, and as good to learn from."""
 EMA = 0.998
 """Per step; the weights that are kept are this running mean."""
 
@@ -41,8 +42,8 @@ class Recipe:
         epochs: passes over ``pairs_per_epoch`` pairs.
         pairs_per_epoch: drawn anew for each epoch; 0 is all there are.
         batch: pairs per step and process.
-        learning_rate: its peak, of a one-cycle schedule with AdamW.
-        weight_decay: of AdamW.
+        learning_rate: its peak, of a one-cycle schedule.
+        weight_decay: relative to the learning rate.
         ratio: share of the training shards that is used.
         seed: of everything random.
         minutes: the schedule ends after this time at the latest; 0: no limit.
@@ -68,10 +69,9 @@ class Recipe:
 class _Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
     """Augmented batches of one epoch, each from a generator of its own."""
 
-    def __init__(self, pairs: PairSet, order: np.ndarray, recipe: Recipe, epoch: int, small: bool) -> None:
+    def __init__(self, pairs: PairSet, order: np.ndarray, recipe: Recipe, epoch: int, scale: float) -> None:
         self.pairs, self.order, self.batch, self.seed = pairs, order, recipe.batch, [recipe.seed, epoch, 1]
-        size = recipe.form.size_px
-        self.size_px = 32 * round(SMALL * size / 32) if small else size
+        self.size_px = 32 * round(scale * recipe.form.size_px / 32)
 
     def __len__(self) -> int:
         return len(self.order) // self.batch
@@ -93,22 +93,22 @@ class _Run:
         self.recipe, self.device = recipe, device
         self.network = _initial(recipe).to(device)
         self.mean = copy.deepcopy(self.network).eval()
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), recipe.learning_rate,
-                                           weight_decay=recipe.weight_decay)
+        self.optimizers = optimizers_of(self.network, recipe.form.name, recipe.learning_rate, recipe.weight_decay)
         self.epoch, self.step, self.seconds = 0, 0, 0.0
 
     def save(self, path: Path) -> None:
         half = path.with_name(f".{path.name}.half")
         torch.save({"recipe": asdict(self.recipe), "network": self.network.state_dict(),
-                    "mean": self.mean.state_dict(), "optimizer": self.optimizer.state_dict(), "epoch": self.epoch,
-                    "step": self.step, "seconds": self.seconds}, half)
+                    "mean": self.mean.state_dict(), "optimizers": [o.state_dict() for o in self.optimizers],
+                    "epoch": self.epoch, "step": self.step, "seconds": self.seconds}, half)
         half.replace(path)
 
     def load(self, path: Path) -> None:
         state = torch.load(path, map_location=self.device, weights_only=True)
         self.network.load_state_dict(state["network"])
         self.mean.load_state_dict(state["mean"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
 
     def keep_mean(self) -> None:
@@ -187,7 +187,7 @@ def _epoch(run: _Run, network: nn.Module, pairs: PairSet, rank: int, world: int)
     rng = np.random.default_rng([recipe.seed, run.epoch])
     many = (recipe.pairs_per_epoch or len(pairs)) // world * world  # all processes take equally many steps
     order = np.concatenate([rng.permutation(len(pairs)) for _ in range(-(-many // len(pairs)))])[:many][rank::world]
-    batches = _Batches(pairs, order, recipe, run.epoch * world + rank, _progress(run) < SMALL_UNTIL)
+    batches = _Batches(pairs, order, recipe, run.epoch * world + rank, _scale(_progress(run)))
     loader = DataLoader(batches, batch_size=None, shuffle=False, num_workers=recipe.workers,
                         prefetch_factor=4 if recipe.workers else None, pin_memory=run.device.type == "cuda")
     loss_of = mmpdn_loss if recipe.form.name == "mmpdn" else comparer_loss
@@ -197,15 +197,16 @@ def _epoch(run: _Run, network: nn.Module, pairs: PairSet, rank: int, world: int)
     for index, batch in enumerate(loader):
         x, y, defective = (t.to(run.device, non_blocking=True) for t in batch)
         progress = _progress(run, index / len(batches))
-        for group in run.optimizer.param_groups:
+        for group in (group for optimizer in run.optimizers for group in optimizer.param_groups):
             group["lr"] = recipe.learning_rate * _one_cycle(progress)
         with amp:
             output = network(x.contiguous(memory_format=torch.channels_last))
             loss = loss_of(tuple(o.float() for o in output), y, defective)
-        run.optimizer.zero_grad(set_to_none=True)
+        network.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        run.optimizer.step()
+        for optimizer in run.optimizers:
+            optimizer.step()
         run.step += 1
         run.keep_mean()
         total += float(loss.detach())
@@ -220,6 +221,10 @@ def _progress(run: _Run, within: float = 0.0) -> float:
     recipe = run.recipe
     by_time = run.seconds / (60 * recipe.minutes) if recipe.minutes else 0.0
     return min(max((run.epoch + within) / recipe.epochs, by_time), 1.0)
+
+
+def _scale(progress: float) -> float:
+    return next(scale for until, scale in SIZES if progress < until or until == 1.0)
 
 
 def _one_cycle(progress: float) -> float:
