@@ -1,4 +1,4 @@
-"""Soft mask -> outline: sub-pixel points on the 0.5 level with normals. Reference and query share this one measure."""
+"""Soft mask -> outline: sub-pixel points on a level, with normals. Reference and query share this one measure."""
 
 from __future__ import annotations
 
@@ -66,16 +66,16 @@ def _spread(points: FloatArray, normals: FloatArray, count: int) -> NDArray[np.i
     return kept
 
 
-def find_outline(mask: FloatImage) -> Outline:
-    """Return where a (H, W) float mask crosses 0.5 between neighbouring pixels; the image border is no outline."""
+def find_outline(mask: FloatImage, level: float = 0.5) -> Outline:
+    """Return where a (H, W) float mask crosses a level between neighbouring pixels; the image border is no outline."""
     smooth = blur(mask, 1.0)
     out = np.empty((2 * mask.size, 4), dtype=np.float64) if mask.size < 1 << 16 else np.empty((1 << 18, 4))
-    count = _crossings(np.ascontiguousarray(mask, dtype=np.float32), smooth, out)
+    count = _crossings(np.ascontiguousarray(mask, dtype=np.float32), smooth, level, out)
     return Outline(out[:count, :2].copy(), out[:count, 2:].copy())
 
 
 @njit(cache=True, nogil=True)
-def _crossings(mask: NDArray[np.float32], smooth: NDArray[np.float32], out: NDArray[np.float64]) -> int:
+def _crossings(mask: NDArray[np.float32], smooth: NDArray[np.float32], level: float, out: NDArray[np.float64]) -> int:
     height, width = mask.shape
     k = 0
     for row in range(height):
@@ -86,7 +86,7 @@ def _crossings(mask: NDArray[np.float32], smooth: NDArray[np.float32], out: NDAr
                 if r2 >= height or c2 >= width or k >= out.shape[0]:
                     continue
                 m2 = mask[r2, c2]
-                if (m >= 0.5) == (m2 >= 0.5):
+                if (m >= level) == (m2 >= level):
                     continue
                 # Gradient of the smoothed mask at the inner of the two pixels, pointing outwards.
                 r0, c0 = (row, col) if m >= m2 else (r2, c2)
@@ -97,7 +97,7 @@ def _crossings(mask: NDArray[np.float32], smooth: NDArray[np.float32], out: NDAr
                 length = np.sqrt(gx * gx + gy * gy)
                 if length < 1e-6:
                     continue
-                t = (0.5 - m) / (m2 - m)
+                t = (level - m) / (m2 - m)
                 out[k, 0] = col + (t if step == 0 else 0.0)
                 out[k, 1] = row + (t if step == 1 else 0.0)
                 out[k, 2] = gx / length

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import trimesh
-from core_parts import box_mm, bracket, exact_mask, join, mesh_of, renderer, seen_from
+from core_parts import as_segmentation, box_mm, bracket, exact_mask, join, mesh_of, renderer, seen_from
 
 from ptad_core.camera import Camera
+from ptad_core.config import ReferenceConfig
 from ptad_core.filters import blur
 from ptad_core.gaussians import Gaussians
-from ptad_core.reference import PartMesh
+from ptad_core.pose.query import make_query
+from ptad_core.pose.refine import refine_mask
+from ptad_core.reference import PartMesh, reference_from_mesh
 from ptad_core.reference.mesh2splat import gaussians_from_fragments
 from ptad_core.reference.surface import gaussians_from_surface
 from ptad_core.rendering import render_mask
@@ -55,6 +59,23 @@ def test_the_silhouette_is_neither_fat_nor_thin(part: Callable[[], PartMesh]) ->
     offsets = [grown_by_px(splats(part), part(), seen_from(part(), d)) for d in DIRECTIONS]
     assert np.abs(offsets).max() < 0.25
     assert abs(np.mean(offsets)) < 0.2
+
+
+@pytest.mark.parametrize("part", [bracket, fine_torus, comb])
+def test_a_fitted_pose_is_at_the_true_depth(part: Callable[[], PartMesh], tmp_path: Path) -> None:
+    """A silhouette 0.1 px too fat puts a part 0.1 % too far away; poses are fitted to the level that is not."""
+    mesh = part()
+    reference = reference_from_mesh(mesh, "part", ReferenceConfig(views=20, cache_dir=str(tmp_path)))
+    off = []
+    for direction in DIRECTIONS:
+        T = seen_from(mesh, direction)
+        mask = exact_mask(mesh, T, CAMERA)
+        box = as_segmentation(mask).box_px
+        assert box is not None
+        fit = refine_mask(make_query(mask, box, CAMERA, 256), reference, T, 12)
+        assert fit is not None
+        off.append(100 * (fit.pivot[2] / (T[2, :3] @ mesh.center_m + T[2, 3]) - 1))
+    assert abs(np.mean(off)) < 0.08
 
 
 def test_mesh2splat_is_fatter() -> None:

@@ -14,6 +14,7 @@ from ptad_core.gpu.level_set import MIN_SLOPE, STATS, DeviceQueries
 from ptad_core.gpu.splat_sums import CHANNELS, DeviceGaussians
 from ptad_core.outline import MIN_NORMAL_AGREEMENT
 from ptad_core.rendering import kernels as cpu
+from ptad_core.rendering.splat import SILHOUETTE
 
 SPLATS = 16
 """Per program; a program goes on until its largest splat is done, so fewer are better where sizes differ."""
@@ -41,7 +42,7 @@ def level_set_sums(sums: torch.Tensor, queries: DeviceQueries, cameras: torch.Te
     rows = torch.empty((batch, 2 * height, STATS), dtype=torch.float32, device=sums.device)
     _level_set_row[(height, 2, batch)](sums, queries.outline, queries.row_start, queries.seen, queries.of, cameras,
                                        pivots, rows, height, width, *reaches, STATS, triton.next_power_of_2(width),
-                                       MIN_SLOPE, MIN_NORMAL_AGREEMENT)
+                                       SILHOUETTE, MIN_SLOPE, MIN_NORMAL_AGREEMENT)
     return rows.sum(dim=1, dtype=torch.float64)
 
 
@@ -123,7 +124,8 @@ def _splat_sums(means, tangents, opacities, cameras, poses, active, sums, count,
 
 @triton.jit
 def _level_set_row(sums, outline, row_start, seen, of, cameras, pivots, rows, height, width, reach, reach_next,
-                   reach_final, STATS: tl.constexpr, WIDTH: tl.constexpr, MIN_SLOPE: tl.constexpr, AGREE: tl.constexpr):
+                   reach_final, STATS: tl.constexpr, WIDTH: tl.constexpr, LEVEL: tl.constexpr,
+                   MIN_SLOPE: tl.constexpr, AGREE: tl.constexpr):
     """One program: the crossings of one image row, to the right or downwards, in one image; writes sums of its own."""
     row = tl.program_id(0)
     down = tl.program_id(1)
@@ -145,8 +147,8 @@ def _level_set_row(sums, outline, row_start, seen, of, cameras, pivots, rows, he
     far = near + 1 + down * (width - 1)
     m = 1.0 - tl.exp(tl.load(near, mask=inside, other=0.0))
     m2 = 1.0 - tl.exp(tl.load(far, mask=inside, other=0.0))
-    crosses = inside & ((m >= 0.5) != (m2 >= 0.5))
-    share = tl.where(crosses, (0.5 - m) / tl.where(crosses, m2 - m, 1.0), 0.0)
+    crosses = inside & ((m >= LEVEL) != (m2 >= LEVEL))
+    share = tl.where(crosses, (LEVEL - m) / tl.where(crosses, m2 - m, 1.0), 0.0)
     x = col + (1 - down) * share
     y = row + down * share
     t = 1.0 - m

@@ -1,7 +1,7 @@
-"""Normal equations of the 0.5 level, in torch: what ``pose.refine`` sets up for one pose, for many.
+"""Normal equations of the silhouette's level, in torch: what ``pose.refine`` sets up for one pose, for many.
 
-Where a rendered mask crosses 0.5 between two pixels lies a point of its outline. It is paired with the nearest point of
-the query's outline whose normal agrees, and its motion by a pose step follows from the flow sums.
+Where a rendered mask crosses that level between two pixels lies a point of its outline. It is paired with the nearest
+point of the query's outline whose normal agrees, and its motion by a pose step follows from the flow sums.
 
 The points' normals are the flow's directions here; on the CPU they are those of a blurred mask. They only say which
 points of the query may be paired.
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ptad_core.gpu.splat_sums import mask_and_flow
 from ptad_core.outline import MIN_NORMAL_AGREEMENT, Outline
+from ptad_core.rendering.splat import SILHOUETTE
 
 H_SIZE, G_SIZE = 21, 6
 WEIGHT, ERROR2, COUNT, LOSS, LOSS_NEXT, LOSS_FINAL, COST = range(H_SIZE + G_SIZE, H_SIZE + G_SIZE + 7)
@@ -77,9 +78,9 @@ def level_set_sums(sums: torch.Tensor, queries: DeviceQueries, cameras: torch.Te
     for down, across in ((0, 1), (1, 0)):
         near = (slice(None), slice(0, height - down), slice(0, width - across))
         far = (slice(None), slice(down, height), slice(across, width))
-        b, row, col = torch.nonzero((mask[near] >= 0.5) != (mask[far] >= 0.5), as_tuple=True)
+        b, row, col = torch.nonzero((mask[near] >= SILHOUETTE) != (mask[far] >= SILHOUETTE), as_tuple=True)
         m, m2 = mask[b, row, col], mask[b, row + down, col + across]
-        share = (0.5 - m) / (m2 - m)
+        share = (SILHOUETTE - m) / (m2 - m)
         at = torch.lerp(flow[b, :, row, col], flow[b, :, row + down, col + across], share[:, None])
         x, y = col + across * share, row + down * share
         slope = torch.hypot(at[:, 0], at[:, 1])

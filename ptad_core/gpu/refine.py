@@ -20,7 +20,7 @@ from ptad_core.pose.query import Query
 from ptad_core.pose.refine import FINAL_REACH_PX, START_REACH_PX, MaskFit, inside_image
 from ptad_core.reference.build import Reference
 from ptad_core.rendering.differentiable import camera_rows
-from ptad_core.rendering.splat import render_mask_flow
+from ptad_core.rendering.splat import SILHOUETTE, render_mask_flow
 from ptad_core.types import FloatArray, FloatImage
 
 DIAGONAL = [UPPER.index((i, i)) for i in range(6)] + [WEIGHT, ERROR2, COUNT]
@@ -132,7 +132,7 @@ class DeviceRefiner:
         H = np.zeros((6, 6))
         for value, (i, j) in zip(stats, UPPER, strict=False):
             H[i, j] = H[j, i] = value
-        outline = inside_image(find_outline(mask), query)
+        outline = inside_image(find_outline(mask, SILHOUETTE), query)
         back = match_outlines(query.outline, outline, FINAL_REACH_PX)[1]
         forth_px = stats[COST] / max(stats[COUNT], 1)
         cost = 0.5 * float(forth_px + np.minimum(back, FINAL_REACH_PX).mean())

@@ -1,9 +1,9 @@
 """Fine fit: damped Gauss-Newton on the rendered mask.
 
-The mask M(ξ) is rendered with its derivative by the pose, and its 0.5 level is moved onto the query's outline. At a
-point of that level, a pose step ξ moves the outline along its normal by (∂M/∂ξ · ξ) / |∇M|, and both come from the
-same sums of the renderer (``mask_jacobian``; |∇M| is the length of the flow). Working on the level instead of on
-grey values keeps the fit free of bias: what M is inside or outside of the outline does not pull on the pose.
+The mask M(ξ) is rendered with its derivative by the pose, and the level of its silhouette is moved onto the query's
+outline. At a point of that level, a pose step ξ moves the outline along its normal by (∂M/∂ξ · ξ) / |∇M|, and both come
+from the same sums of the renderer (``mask_jacobian``; |∇M| is the length of the flow). Working on the level instead of
+on grey values keeps the fit free of bias: what M is inside or outside of the outline does not pull on the pose.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ptad_core.frames import make_transform, rotation_exp, skew
 from ptad_core.outline import Outline, find_outline, match_outlines
 from ptad_core.pose.query import Query
 from ptad_core.reference.build import Reference
-from ptad_core.rendering.splat import Band, Splats, band_around_outline, mask_flow, mask_jacobian, project
+from ptad_core.rendering.splat import SILHOUETTE, Band, Splats, band_around_outline, mask_flow, mask_jacobian, project
 from ptad_core.types import FloatArray, FloatImage
 
 START_REACH_PX = 6.0
@@ -128,7 +128,7 @@ def _linearise(query: Query, reference: Reference, R: FloatArray, centre: FloatA
     pose = make_transform(R, centre - R @ reference.center_m)
     splats = project(reference.gaussians if band is None else band.gaussians, camera, pose)
     mask, flow = mask_flow(splats, camera, None if band is None else band.transmittance)
-    outline = inside_image(find_outline(mask), query)
+    outline = inside_image(find_outline(mask, SILHOUETTE), query)
     if len(outline) < MIN_POINTS or len(query.outline) < MIN_POINTS:
         return None
     e, distance = match_outlines(outline, query.outline, reach)

@@ -13,6 +13,9 @@ from ptad_core.gaussians import Float32Array, Gaussians
 from ptad_core.rendering import kernels
 from ptad_core.types import FloatArray, FloatImage, Rendering
 
+SILHOUETTE = 0.55
+"""Level of a rendered mask that lies on the true outline, in the mean: 0.5 lies 0.1 px outside of outlines where two
+faces meet, both of which reach over a little, and on those of smooth surfaces (``make bench-silhouette``)."""
 FRONT_LAYER_IN_DIAMETERS = 0.03
 """Splats within this depth of each other belong to one surface."""
 
