@@ -15,10 +15,11 @@ from ptad_core.config import PoseConfig
 from ptad_core.frames import make_transform, rotation_exp
 from ptad_core.pose.choice import CLEAR_LEAD, choose, different
 from ptad_core.pose.contour_fit import ContourFit, fit_contour
+from ptad_core.pose.covariance import covariance
 from ptad_core.pose.query import Query, make_query
 from ptad_core.pose.refine import FINAL_REACH_PX, MaskFit, refine_mask
 from ptad_core.pose.search import Contest, candidate_poses, cone, ring, whole_sphere
-from ptad_core.pose.trust import agreement, covariance, margin, reasons_against
+from ptad_core.pose.trust import agreement, margin, reasons_against
 from ptad_core.reference.build import Reference
 from ptad_core.reference.symmetry import symmetric_angle_deg
 from ptad_core.types import AlignedPose, Alignment, ColorImage, FloatArray, PoseSeed, Reason, SeedSource, Segmentation
@@ -148,7 +149,7 @@ def _search(query: Query, reference: Reference, config: PoseConfig, seed: PoseSe
         words = f"from no candidate ({source}) does the CAD's outline meet the mask's"
         return Alignment(None, (Reason.POSE_NOT_FOUND,), words)
     best, rival, lead = choose(fits, query, reference, seed, image_bgr)
-    return _report(query, config, best, rival, lead, source)
+    return _report(query, reference, config, best, rival, lead, source)
 
 
 def _fit_all(query: Query, reference: Reference, poses: list[FloatArray], start_reach_px: float, steps: int,
@@ -224,7 +225,7 @@ def _best(fits: Iterable[ContourFit]) -> list[ContourFit]:
     return sorted((f for f in fits if np.isfinite(f.cost_px)), key=lambda f: f.cost_px)
 
 
-def _report(query: Query, config: PoseConfig, fit: MaskFit, rival: MaskFit | None,
+def _report(query: Query, reference: Reference, config: PoseConfig, fit: MaskFit, rival: MaskFit | None,
             lead: float, source: SeedSource) -> Alignment:
     found = agreement(query, fit)
     reasons, words = reasons_against(fit, found, config)
@@ -234,7 +235,8 @@ def _report(query: Query, config: PoseConfig, fit: MaskFit, rival: MaskFit | Non
         doubt = f"another pose explains the picture as well (margin {lead:.2f}, expected {config.min_margin:g})"
         words = "; ".join(filter(None, [words, doubt]))
     pose = AlignedPose(
-        T_camera_part=fit.T_camera_part, covariance=covariance(fit, found.noise_px, query.scale), mask_iou=found.iou,
+        T_camera_part=fit.T_camera_part, mask_iou=found.iou,
+        covariance=covariance(query, reference, fit, found.offset_px, found.distance_px),
         residual_px=found.residual_px / query.scale, seed_source=source, runner_up_margin=float(lead),
         runner_up_T_camera_part=rival.T_camera_part if rival is not None else None, ambiguous=ambiguous,
         converged=fit.converged)
