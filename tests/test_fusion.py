@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from core_parts import CAMERA, as_segmentation, bracket, exact_mask, picture, renderer, seen_from
+from core_parts import CAMERA, altered, as_segmentation, box_mm, bracket, exact_mask, picture, renderer, seen_from
 
 from ptad_core.config import DetectionConfig, ReferenceConfig
 from ptad_core.detection import detect, load_judge
@@ -84,6 +85,25 @@ def test_what_the_background_nearly_swallows_is_neither_missing_nor_good(share: 
     found = run(reference, image, exact_mask(part, T))
     if share:
         assert found.reasons == (Reason.MASK_UNRELIABLE,) and found.regions == ()
+    else:
+        assert not found.reasons and {r.kind for r in found.regions} == {RegionKind.MISSING}
+
+
+@pytest.mark.parametrize("blur_px", [1, 9])
+def test_what_is_thinner_than_the_edges_are_wide_is_neither_missing_nor_good(
+        blur_px: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A pin of five pixels that the mask lacks: missing in a sharp picture, and nobody's guess in a blurred one."""
+    with_pin = altered("peg", box_mm((3, 3, 30), (36, -18, 31)))
+    cache = str(tmp_path_factory.getbasetemp() / "pin")
+    reference = reference_from_mesh(with_pin, "pin", ReferenceConfig(gaussians=8000, views=100, cache_dir=cache))
+    T = seen_from(with_pin, SIDE)
+    without = bracket(without="peg")
+    image = cv2.blur(picture(without, T), (blur_px, blur_px))
+    view = look(reference.gaussians, CAMERA, T, exact_mask(without, T))
+    found = detect(np.asarray(image, np.uint8), as_segmentation(exact_mask(without, T)), view, reference.diameter_m,
+                   CONFIG)
+    if blur_px > 5:
+        assert found.reasons == (Reason.MASK_UNRELIABLE,) and "blurred" in found.message and found.regions == ()
     else:
         assert not found.reasons and {r.kind for r in found.regions} == {RegionKind.MISSING}
 

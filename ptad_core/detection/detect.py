@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ptad_core.config import DetectionConfig
+from ptad_core.detection.blur import blurred_regions
 from ptad_core.detection.faint import faint_regions
 from ptad_core.detection.geometry import Geometry, measure
 from ptad_core.detection.learned import SAME_PLACE, Examiner, learned_regions, merged, overlap
@@ -48,8 +49,8 @@ def detect(image_bgr: ColorImage, segmentation: Segmentation, view: View | None,
         return Detection(nothing, 0.0, threshold, (), (Reason.TOO_COARSE,),
                          f"the image shows deviations from {geometry.coarsest_mm:.1f} mm on, expected the tolerance of "
                          f"{config.tolerance_mm:g} mm: move the camera closer, or raise detection.tolerance_mm")
-    hidden, faint = _not_judged(image_bgr, view, geometry)
-    unknown = [region.box_px for region in (*hidden, *faint)]
+    hidden, faint, blurred = _not_judged(image_bgr, view, geometry)
+    unknown = [region.box_px for region in (*hidden, *faint, *blurred)]
     score, relative, regions = geometry.score, geometry.relative, _outside(unknown, geometry.regions)
     evidence = Evidence(geometry.score, geometry.outline_pct, geometry.edges_pct)
     if examiner is not None:
@@ -70,18 +71,22 @@ def detect(image_bgr: ColorImage, segmentation: Segmentation, view: View | None,
     if faint and not regions:
         return Detection(nothing, score, threshold, (), (Reason.MASK_UNRELIABLE,), "the mask misses a portion of the "
                          "part whose edge the image shows: part and background look alike there", evidence=evidence)
+    if blurred and not regions:
+        return Detection(nothing, score, threshold, (), (Reason.MASK_UNRELIABLE,), "the image is blurred: edges are "
+                         "wider there than the portion of the part that seems missing", evidence=evidence)
     return Detection(view.window.lay_into_image(relative, 0.0, True), score, threshold, tuple(regions),
                      evidence=evidence)
 
 
 def _not_judged(image_bgr: ColorImage, view: View, geometry: Geometry,
-                ) -> tuple[list[AnomalyRegion], list[AnomalyRegion]]:
-    """Return the missing regions that something hides, and those that the background nearly swallows."""
+                ) -> tuple[list[AnomalyRegion], list[AnomalyRegion], list[AnomalyRegion]]:
+    """Return the missing regions that something hides, that the background nearly swallows, or that blur may have."""
     missing = absences(view, geometry)
     if not missing:
-        return [], []
+        return [], [], []
     lab = to_lab(view.window.crop(image_bgr.astype(np.float32)).clip(0, 255).astype(np.uint8))
-    return hidden_regions(lab, missing, view, geometry), faint_regions(lab, missing, view)
+    return (hidden_regions(lab, missing, view, geometry), faint_regions(lab, missing, view),
+            blurred_regions(lab, missing, view))
 
 
 def _outside(unknown: list[Box], regions: list[AnomalyRegion]) -> list[AnomalyRegion]:
