@@ -6,7 +6,7 @@ from ptad_core.types import Reason
 
 NEXT_STEP: dict[Reason, str] = {
     Reason.NO_OBJECT: "check that the part is in view and lit, and that segmentation.method suits the background",
-    Reason.MASK_UNRELIABLE: "look at the mask topic; improve contrast or choose another segmentation.method",
+    Reason.MASK_UNRELIABLE: "look at the mask topic; improve focus and contrast, or choose another segmentation.method",
     Reason.CUT_BY_BORDER: "move the camera back or the part to the middle, or set segmentation.allow_cut",
     Reason.POSE_NOT_FOUND: "check that part.cad and part.unit are those of the part in view",
     Reason.POSE_NOT_CONVERGED: "give a better seed by TF (tf.part_frame), or raise pose.max_iterations",

@@ -8,7 +8,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from core_parts import CAMERA, altered, as_segmentation, box_mm, bracket, exact_mask, picture, renderer, seen_from
+from core_parts import (
+    CAMERA,
+    PIECES,
+    altered,
+    as_segmentation,
+    box_mm,
+    bracket,
+    exact_mask,
+    join,
+    picture,
+    renderer,
+    seen_from,
+)
 
 from ptad_core.config import DetectionConfig, ReferenceConfig
 from ptad_core.detection import detect, load_judge
@@ -16,7 +28,7 @@ from ptad_core.detection.learned import Examiner
 from ptad_core.detection.network.inputs import MASK, SIZE_PX, Pair
 from ptad_core.errors import NetworkError
 from ptad_core.frames import transform_points
-from ptad_core.reference import Reference, reference_from_mesh
+from ptad_core.reference import PartMesh, Reference, reference_from_mesh
 from ptad_core.rendering.view import look
 from ptad_core.types import Box, ColorImage, Detection, MaskImage, Reason, RegionKind
 
@@ -89,23 +101,41 @@ def test_what_the_background_nearly_swallows_is_neither_missing_nor_good(share: 
         assert not found.reasons and {r.kind for r in found.regions} == {RegionKind.MISSING}
 
 
+@pytest.fixture(scope="module")
+def pin(tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    """The bracket with a pin of 3 mm, five pixels, for a peg."""
+    cache = str(tmp_path_factory.mktemp("pin"))
+    return reference_from_mesh(altered("peg", box_mm((3, 3, 30), (36, -18, 31))), "pin",
+                               ReferenceConfig(gaussians=8000, views=100, cache_dir=cache))
+
+
 @pytest.mark.parametrize("blur_px", [1, 9])
 def test_what_is_thinner_than_the_edges_are_wide_is_neither_missing_nor_good(
-        blur_px: int, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A pin of five pixels that the mask lacks: missing in a sharp picture, and nobody's guess in a blurred one."""
-    with_pin = altered("peg", box_mm((3, 3, 30), (36, -18, 31)))
-    cache = str(tmp_path_factory.getbasetemp() / "pin")
-    reference = reference_from_mesh(with_pin, "pin", ReferenceConfig(gaussians=8000, views=100, cache_dir=cache))
-    T = seen_from(with_pin, SIDE)
-    without = bracket(without="peg")
-    image = cv2.blur(picture(without, T), (blur_px, blur_px))
-    view = look(reference.gaussians, CAMERA, T, exact_mask(without, T))
-    found = detect(np.asarray(image, np.uint8), as_segmentation(exact_mask(without, T)), view, reference.diameter_m,
-                   CONFIG)
+        blur_px: int, pin: Reference) -> None:
+    """A pin that the mask lacks: missing in a sharp picture, and nobody's guess in a blurred one."""
+    found = seen_blurred(bracket(without="peg"), pin, blur_px)
     if blur_px > 5:
         assert found.reasons == (Reason.MASK_UNRELIABLE,) and "blurred" in found.message and found.regions == ()
     else:
         assert not found.reasons and {r.kind for r in found.regions} == {RegionKind.MISSING}
+
+
+def test_a_thick_portion_is_missing_in_a_blurred_picture_too(pin: Reference) -> None:
+    """So is a strip of twelve pixels at the end of a plate: the part is thicker there than edges are wide."""
+    for lacking in ("wall", "rib"):
+        found = seen_blurred(bracket(without=lacking), pin, 9)
+        assert not found.reasons and RegionKind.MISSING in {r.kind for r in found.regions}, lacking
+    narrow = join(PIECES | {"peg": box_mm((3, 3, 30), (36, -18, 31)), "plate": box_mm((92, 60, 8), (-4, 0, 4))})
+    found = seen_blurred(narrow, pin, 9)
+    assert not found.reasons and RegionKind.MISSING in {r.kind for r in found.regions}
+
+
+def seen_blurred(part: PartMesh, reference: Reference, blur_px: int) -> Detection:
+    """Another part where the reference is expected, with its true mask, in a picture blurred by a box."""
+    T = seen_from(reference.mesh, SIDE)
+    image, mask = np.asarray(cv2.blur(picture(part, T), (blur_px, blur_px)), np.uint8), exact_mask(part, T)
+    view = look(reference.gaussians, CAMERA, T, mask)
+    return detect(image, as_segmentation(mask), view, reference.diameter_m, CONFIG)
 
 
 torch = pytest.importorskip("torch")

@@ -22,8 +22,13 @@ from ptad_core.gpu import device
 from ptad_core.gpu.device import choose_device
 from ptad_core.inspector import Inspector
 from ptad_core.reference import Reference
+from ptad_core.types import FloatArray
 
 T = seen_from(bracket(), (0.5, -0.6, 0.7), 0.5)
+
+
+def depth_of_centre(T_camera_part: FloatArray, reference: Reference) -> float:
+    return float(T_camera_part[2, :3] @ reference.center_m + T_camera_part[2, 3])
 
 
 @pytest.fixture
@@ -200,4 +205,8 @@ def test_a_whole_inspection_on_a_device_is_that_of_the_cpu(reference: Reference,
     assert found.rendering is not None and expected.rendering is not None
     solid = np.isfinite(found.rendering.depth) & np.isfinite(expected.rendering.depth)
     assert solid.sum() > 0.98 * np.isfinite(expected.rendering.depth).sum()
-    assert np.median(np.abs(found.rendering.depth - expected.rendering.depth)[solid]) < 2e-4 * reference.diameter_m
+    assert found.pose is not None and expected.pose is not None
+    nearer_m = [depth_of_centre(pose.T_camera_part, reference) for pose in (found.pose, expected.pose)]
+    assert nearer_m[0] == pytest.approx(nearer_m[1], rel=1e-3), "poses differ by what a refinement leaves"
+    apart_m = (found.rendering.depth - nearer_m[0]) - (expected.rendering.depth - nearer_m[1])
+    assert np.median(np.abs(apart_m)[solid]) < 2e-4 * reference.diameter_m

@@ -42,7 +42,7 @@ from ptad_core.training.pairs import (  # noqa: E402
 )
 from ptad_core.training.pose_errors import draw_aligned  # noqa: E402
 from ptad_core.training.shards import open_pairs, write_shards  # noqa: E402
-from ptad_core.training.train import Recipe, train  # noqa: E402
+from ptad_core.training.train import Recipe, _scale, train  # noqa: E402
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -170,7 +170,7 @@ def test_shards_that_are_there_are_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shape", [(8, 40), (40, 8)])
 def test_a_step_of_muon_goes_as_far_in_all_directions(shape: tuple[int, int]) -> None:
-    """Singular values four powers of ten apart come out between 0.6 and 1.3, their vectors as they were."""
+    """Singular values up to thirty times apart come out between 0.6 and 1.3, their vectors as they were."""
     u, _, v = torch.linalg.svd(torch.randn(shape, generator=torch.Generator().manual_seed(0)), full_matrices=False)
     found = orthogonal(u @ torch.diag(torch.logspace(0, -1.5, 8)) @ v)
     singular = torch.diagonal(u.T @ found @ v.T)
@@ -188,6 +188,12 @@ def test_every_parameter_has_one_optimizer_and_the_published_form_the_published_
     assert [type(o) for o in optimizers_of(Form("mmpdn").build(), "mmpdn", 1e-3, 0.0)] == [torch.optim.AdamW]
     with pytest.raises(TypeError):
         muon.step(lambda: 0.0)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 7])
+def test_the_last_crops_are_the_largest(epochs: int) -> None:
+    scales = [_scale((k + 1) / epochs) for k in range(epochs)]
+    assert scales == sorted(scales) and scales[-1] == 1.0
 
 
 @pytest.mark.parametrize("form", [Form("comparer", 8), Form("mmpdn")])

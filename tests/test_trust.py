@@ -77,3 +77,4 @@ def test_errors_that_come_in_arcs_are_covered(tmp_path: Path, monkeypatch: pytes
 
 def test_without_an_outline_nothing_is_sure() -> None:
     assert outline_noise(np.zeros(0), np.zeros(0))[0] == FAR_PX
+    assert outline_noise(np.full(9, np.inf), np.full(9, np.inf))[0] == FAR_PX

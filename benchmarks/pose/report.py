@@ -87,8 +87,7 @@ def _line(name: str, rows: Rows) -> tuple[str, ...]:
             "-" if paper else _pct([r.ambiguous for r in rows]), "-" if paper else _pct(untrusted),
             "-" if paper else _pct(wrong), f"{np.median(milliseconds):.0f}", f"{np.quantile(milliseconds, 0.95):.0f}",
             f"{1e3 * _median(rows, 'cpu_seconds'):.0f}",
-            " / ".join(f"{v:.2g}" for v in (np.median(known), np.quantile(known, 0.95), known.mean()))
-            if len(known) else "-")
+            f"{np.median(known):.2f} / {np.quantile(known, 0.95):.1f} / {known.mean():.1f}" if len(known) else "-")
 
 
 def _against_paper(rows: Rows) -> str:

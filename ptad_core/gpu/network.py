@@ -7,7 +7,7 @@ from copy import deepcopy
 import numpy as np
 import torch
 
-from ptad_core.detection.network.inputs import CHANNELS, Pair
+from ptad_core.detection.network.inputs import CHANNELS, DEPTH, IMAGE, MASK, NORMAL, SEEN, Pair
 from ptad_core.detection.network.judge import Answer, Judge, evaluate
 from ptad_core.gpu.fallback import Fallback
 from ptad_core.gpu.recordings import Recordings, Tensors, cuda_graph
@@ -33,9 +33,8 @@ class DeviceNetwork:
         return self._fallback.tried(lambda: self._answer(pair))
 
     def difference_to_cpu(self) -> str:
-        """Judge noise on both; '' where they agree, else what differs."""
-        size = self._judge.size_px
-        pair = np.random.default_rng(0).integers(0, 256, (CHANNELS, size, size)).astype(np.uint8)
+        """Judge a picture on both; '' where they agree, else what differs."""
+        pair = _displaced_disc(self._judge.size_px)
         (logit, cells), (logit_cpu, cells_cpu) = self._answer(pair), self._judge.answer(pair)
         off = abs(logit - logit_cpu)
         if not off <= MAX_LOGIT_DIFFERENCE * max(1.0, abs(logit_cpu)):
@@ -57,3 +56,14 @@ class DeviceNetwork:
         """One tensor of all that is wanted, so that one transfer brings it."""
         logit, cells = evaluate(self._network, tensors[0])
         return (torch.cat([logit[None], cells.flatten()]),)
+
+
+def _displaced_disc(size: int) -> Pair:
+    """A noisy disc beside where the reference has it: its map goes through all values, while that of noise may not."""
+    rng, (rows, cols) = np.random.default_rng(0), np.mgrid[:size, :size] / size - 0.5
+    seen, part = np.hypot(rows, cols) < 0.3, np.hypot(rows, cols - 0.1) < 0.3
+    pair = np.zeros((CHANNELS, size, size), np.uint8)
+    pair[IMAGE] = 40 + 120 * seen + rng.integers(0, 30, (3, size, size))
+    pair[SEEN], pair[MASK], pair[DEPTH] = 255 * seen, 255 * part, 128 * part
+    pair[NORMAL] = np.array([128, 128, 1])[:, None, None] * part
+    return pair

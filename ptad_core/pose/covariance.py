@@ -3,8 +3,8 @@
 Two things scatter a pose. What differs from point to point (pixels, a rough mask) follows the M-estimator's asymptotic
 variance, E[ψ²] / E[ψ′]² over the normal matrix H (Huber, Robust Statistics, 1981, Ch. 7, ψ = w e with Tukey's weights
 w). What a defect or a shadow does to a whole stretch of outline does not average out within it: arcs pull as one, and
-their pulls g = Σ w e J, which cancel at the fit, scatter it by H⁻¹ Σ g gᵀ H⁻¹ (the sandwich of clustered errors: Liang
-and Zeger, Biometrika 1986). ``make bench-pose`` holds the sum against errors (NEES).
+their pulls g = Σ w e J, whose sum a fit makes nothing, scatter it by H⁻¹ Σ g gᵀ H⁻¹ (the sandwich of clustered errors:
+Liang and Zeger, Biometrika 1986). ``make bench-pose`` holds the sum against errors (NEES).
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from ptad_core.types import FloatArray
 CORRELATED_POINTS = 6.0
 """Outline points next to each other err alike over about so many."""
 ARC_PX = 24
-"""Cells of the picture of this size cut the outline into arcs."""
+"""Cells of this size, crop pixels, cut the outline into arcs."""
+NEAREST = 0.1
+"""Depth of a point of the part, relative to its centre's, that is not gone below: a wrong pose may reach the camera."""
 LEAST_NOISE_PX = 0.2
 """Noise of the outline that no mask is better than."""
 LEAST_SLOPE = 0.1
@@ -58,11 +60,11 @@ def covariance(query: Query, reference: Reference, fit: MaskFit, offset_px: Floa
 
 
 def outline_noise(offset_px: FloatArray, distance_px: FloatArray) -> tuple[float, float]:
-    """Return the outline's noise as a robust fit feels it, and how much flatter ψ is than its weights promise.
+    """Return the outline's noise, crop pixels, as a robust fit feels it, and how often flatter ψ is than its weights.
 
     The scatter of what the weights let through alone would be too proud of a rough outline: most of it is cut off.
     """
-    if not len(distance_px):
+    if not np.isfinite(distance_px).any():
         return FAR_PX, 1.0
     reach = final_reach(distance_px)
     w = tukey_weights(distance_px, reach)
@@ -76,13 +78,14 @@ def _pulls_of_arcs(query: Query, reference: Reference, fit: MaskFit, offset_px: 
                    ) -> FloatArray:
     """(k, 6) Σ w e J of each arc, for a twist about the pivot; an arc is as deep as the nearest view's outline there.
 
-    The renderer's own J is not kept by every device, and its mean depth of an arc is all that these need.
+    The renderer's own J is not kept by every device, and a depth per arc is all that these need.
     """
     camera, points = query.camera, fit.outline.points
     cells = (points / ARC_PX).astype(np.int64)
     _, first, arc = np.unique(cells[:, 1] << 32 | cells[:, 0], return_index=True, return_inverse=True)
     R, views = fit.T_camera_part[:3, :3], reference.views
     seen = views.points[np.argmax(views.directions @ (R.T @ -fit.pivot))] @ R.T + fit.pivot
+    seen[:, 2] = np.maximum(seen[:, 2], NEAREST * fit.pivot[2])
     middle = (cells[first] + 0.5) * ARC_PX
     z = seen[((middle[:, None] - camera.project(seen)) ** 2).sum(2).argmin(1), 2]
     w = tukey_weights(distance_px, final_reach(distance_px))
@@ -97,9 +100,9 @@ def _add_pulls(points: FloatArray, normals: FloatArray, weights: FloatArray, off
                arc: NDArray[np.int64], z_of: FloatArray, pivot: FloatArray, fx: float, fy: float, cx: float, cy: float,
                pulls: FloatArray) -> None:
     for i in range(len(points)):
-        psi = weights[i] * offset_px[i]
         if weights[i] == 0.0:
             continue
+        psi = weights[i] * offset_px[i]
         z, pull = z_of[arc[i]], pulls[arc[i]]
         x, y = (points[i, 0] - cx) / fx, (points[i, 1] - cy) / fy
         a, b = psi * normals[i, 0] * fx / z, psi * normals[i, 1] * fy / z

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 
 from ptad_core.camera import Camera
 from ptad_core.frames import make_transform, rotation_exp, skew
@@ -180,14 +181,24 @@ def inside_image(outline: Outline, query: Query) -> Outline:
 def _outline_jacobian(flow: FloatImage, camera: Camera, outline: Outline, pivot: FloatArray) -> FloatArray:
     """(n, 6) motion of outline points along their normals by a twist about ``pivot``, px per m and rad."""
     x, y = outline.points.T
-    col, row = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
-    u, v = (x - col)[:, None], (y - row)[:, None]
-    right, below = np.minimum(col + 1, flow.shape[1] - 1), np.minimum(row + 1, flow.shape[0] - 1)
-    # One of u, v is zero: an outline point lies between two neighbours.
-    at = ((1 - u) * (1 - v) * flow[row, col] + u * (1 - v) * flow[row, right] + (1 - u) * v * flow[below, col])
+    at = _between_pixels(flow, outline.points)
     columns = mask_jacobian(at, camera, y, x)
     slope = np.hypot(at[:, 0], at[:, 1])
     columns /= np.maximum(slope, 1e-6)[:, None]
     # From a twist about the camera's centre to one about the pivot: X -> X + v + w x (X - pivot).
     columns[:, 3:] += columns[:, :3] @ skew(pivot)
     return columns
+
+
+@njit(cache=True, nogil=True)
+def _between_pixels(flow: FloatImage, points: FloatArray) -> FloatArray:
+    """(n, 4) flow at outline points, each of which lies between two neighbours in a row or a column."""
+    out = np.empty((len(points), flow.shape[2]))
+    for i in range(len(points)):
+        x, y = points[i]
+        col, row = int(x), int(y)
+        share = max(x - col, y - row)
+        next_col, next_row = (col + 1, row) if x > col else (col, min(row + 1, flow.shape[0] - 1))
+        for k in range(flow.shape[2]):
+            out[i, k] = (1 - share) * flow[row, col, k] + share * flow[next_row, next_col, k]
+    return out

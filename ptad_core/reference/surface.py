@@ -8,7 +8,8 @@ overhang edges (a silhouette that is too fat). Here the surface itself is tessel
    or through thin walls (Lloyd's iterations);
 3. give each cell the Gaussian with the cell's own first and second moments, widened by ``WIDENING``.
 
-A cell at an edge ends at the edge, and so does its Gaussian: the 0.5 level of the rendered mask lies on the outline.
+A cell at an edge ends at the edge, and so does its Gaussian: the 0.5 level of the rendered mask lies within about
+0.1 px of the outline, and poses are fitted to the level that lies on it (``rendering.splat.SILHOUETTE``).
 ``benchmarks/silhouette_bias.py`` measures that against an exact rasteriser.
 """
 

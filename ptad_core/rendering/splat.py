@@ -14,8 +14,9 @@ from ptad_core.rendering import kernels
 from ptad_core.types import FloatArray, FloatImage, Rendering
 
 SILHOUETTE = 0.55
-"""Level of a rendered mask that lies on the true outline, in the mean: 0.5 lies 0.1 px outside of outlines where two
-faces meet, both of which reach over a little, and on those of smooth surfaces (``make bench-silhouette``)."""
+"""Level of a rendered mask that lies on the true outline, in the mean (``make bench-silhouette``). The 0.5 level lies
+0.1 px outside where two faces meet, both of which reach over a little. Poses hang on that; what is inside of a part,
+and what deviates by a tolerance, is told at 0.5."""
 FRONT_LAYER_IN_DIAMETERS = 0.03
 """Splats within this depth of each other belong to one surface."""
 

@@ -2,7 +2,7 @@
 
 A step of Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) has all its singular values near 1, so
 that directions which gradients seldom show are learned as fast as the common ones. A kernel of a convolution is a
-matrix of one row per output. The published form is trained as published, by AdamW alone.
+matrix of one row per output. The published form is trained by AdamW alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ ROOT_MEAN_SQUARE = 0.2
 """Of a step of Muon at a learning rate of 1: what AdamW's have, so that both take one rate (Liu et al. 2025,
 arXiv:2502.16982, Sec. 2.2)."""
 QUINTIC = 3.4445, -4.7750, 2.0315
-"""Coefficients of the iteration, by Jordan: fast, and singular values end between 0.7 and 1.2."""
+"""Coefficients of the iteration, by Jordan: fast; singular values of at least a hundredth of the largest end between
+0.5 and 1.3."""
 ITERATIONS = 5
 
 
@@ -35,7 +36,7 @@ def optimizers_of(network: nn.Module, form: str, learning_rate: float, weight_de
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum, orthogonalised; parameters of any number of dimensions, the first one counts the outputs."""
+    """Momentum, orthogonalised; parameters of two dimensions or more, the first one counts the outputs."""
 
     def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float, weight_decay: float) -> None:
         super().__init__(parameters, {"lr": learning_rate, "weight_decay": weight_decay})
@@ -54,7 +55,9 @@ class Muon(torch.optim.Optimizer):
                 if parameter.grad is None:
                     continue
                 state = self.state[parameter]
-                momentum = state.setdefault("momentum", torch.zeros_like(parameter))
+                if "momentum" not in state:
+                    state["momentum"] = torch.zeros_like(parameter)
+                momentum = state["momentum"]
                 momentum.lerp_(parameter.grad, 1 - MOMENTUM)
                 ahead = parameter.grad.lerp(momentum, MOMENTUM).flatten(1)
                 step = orthogonal(ahead) * (ROOT_MEAN_SQUARE * max(ahead.shape) ** 0.5)
@@ -63,7 +66,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """Return a (m, n) matrix with its singular vectors and all its singular values near 1 (Newton-Schulz)."""
+    """Return a (m, n) matrix with its singular vectors, and singular values near 1 (Newton-Schulz)."""
     a, b, c = QUINTIC
     wide = matrix.shape[0] <= matrix.shape[1]
     x = (matrix if wide else matrix.T).bfloat16()

@@ -28,7 +28,8 @@ from ptad_core.training.validate import validate
 
 WARM_UP = 0.05
 SIZES = (0.35, 0.6), (0.7, 0.8), (1.0, 1.0)
-"""Up to these shares of the training the crops are smaller by these factors: cheaper, and as good to learn from."""
+"""Epochs that end before these shares of the training have crops smaller by these factors: cheaper, as good to learn
+from."""
 EMA = 0.998
 """Per step; the weights that are kept are this running mean."""
 
@@ -105,6 +106,9 @@ class _Run:
 
     def load(self, path: Path) -> None:
         state = torch.load(path, map_location=self.device, weights_only=True)
+        if "optimizers" not in state:
+            raise NetworkError(f"{path}: expected a checkpoint of this version, got one of an earlier one; remove it "
+                               "to begin anew, from its weights with --init")
         self.network.load_state_dict(state["network"])
         self.mean.load_state_dict(state["mean"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
@@ -187,7 +191,7 @@ def _epoch(run: _Run, network: nn.Module, pairs: PairSet, rank: int, world: int)
     rng = np.random.default_rng([recipe.seed, run.epoch])
     many = (recipe.pairs_per_epoch or len(pairs)) // world * world  # all processes take equally many steps
     order = np.concatenate([rng.permutation(len(pairs)) for _ in range(-(-many // len(pairs)))])[:many][rank::world]
-    batches = _Batches(pairs, order, recipe, run.epoch * world + rank, _scale(_progress(run)))
+    batches = _Batches(pairs, order, recipe, run.epoch * world + rank, _scale(_progress(run, 1.0)))
     loader = DataLoader(batches, batch_size=None, shuffle=False, num_workers=recipe.workers,
                         prefetch_factor=4 if recipe.workers else None, pin_memory=run.device.type == "cuda")
     loss_of = mmpdn_loss if recipe.form.name == "mmpdn" else comparer_loss
