@@ -21,6 +21,7 @@ from lifecycle_msgs.srv import GetState
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.task import Future
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ptad_core.advice import NEXT_STEP
@@ -36,6 +37,8 @@ from ptad_ros.tf import TransformListener
 LARGE_BYTES = 500_000
 """Images above this travel in many fragments, and best effort loses some under load."""
 MAX_BEHIND_S, MAX_AHEAD_S = 1.0, 0.05
+ASK_EVERY_S, ANSWER_S = 0.5, 2.0
+"""How often a node that does not answer is asked again, and how long after listening it still may."""
 _KEPT = 200
 
 
@@ -49,7 +52,8 @@ class Observed:
         elsewhere: topics that carry images of the same type.
         images: the newest ones, with the time by the clock in ns at which each came.
         infos: the newest CameraInfo messages.
-        state: lifecycle state of the inspection node; '' where none runs.
+        node_runs: whether an inspection node was found.
+        state: its lifecycle state; '' where it did not answer.
     """
 
     image_topic: str
@@ -57,6 +61,7 @@ class Observed:
     elsewhere: list[str] = field(default_factory=list)
     images: list[tuple[Any, int]] = field(default_factory=list)
     infos: list[Any] = field(default_factory=list)
+    node_runs: bool = False
     state: str = ""
 
 
@@ -81,19 +86,21 @@ class Examiner(Node):
     def _hear_info(self, message: CameraInfo) -> None:
         self.observed.infos = [*self.observed.infos, message][-_KEPT:]
 
+    def _hear_state(self, answer: Future) -> None:
+        self.observed.state = answer.result().current_state.label
+
     def listen(self, seconds: float) -> Observed:
-        """Hear what there is to hear for some seconds."""
-        until, asked = time.monotonic() + seconds, None
+        """Hear what there is to hear for some seconds; a node that was found may answer a little later."""
+        seen, until, ask_again = self.observed, time.monotonic() + seconds, 0.0
         executor = SingleThreadedExecutor(context=self.context)
         executor.add_node(self)
-        while time.monotonic() < until:
-            if asked is None and self._state.service_is_ready():
-                asked = self._state.call_async(GetState.Request())
+        while (now := time.monotonic()) < until or (seen.node_runs and not seen.state and now < until + ANSWER_S):
+            if now > ask_again and not seen.state and self._state.service_is_ready():
+                # An answer may be lost: the node may not have found this client yet.
+                seen.node_runs, ask_again = True, now + ASK_EVERY_S
+                self._state.call_async(GetState.Request()).add_done_callback(self._hear_state)
             executor.spin_once(timeout_sec=0.1)
         executor.shutdown()
-        seen = self.observed
-        if asked is not None and asked.done():
-            seen.state = asked.result().current_state.label
         seen.publishers = {p.node_name: p.qos_profile.reliability == ReliabilityPolicy.RELIABLE
                            for p in self.get_publishers_info_by_topic(seen.image_topic)}
         wanted = f"sensor_msgs/msg/{self._type.__name__}"
@@ -214,8 +221,11 @@ def _of_transforms(seen: Observed, config: CellConfig, transforms: TransformList
 
 
 def _of_node(seen: Observed) -> Finding:
-    if not seen.state:
+    if not seen.node_runs:
         return ok("node", "no inspection node runs in this namespace")
+    if not seen.state:
+        return warning("node", "an inspection node runs and does not answer", "look at the node's log; if it hangs, "
+                       "end it and start it again")
     if seen.state == "active":
         return ok("node", "the inspection node is active")
     return warning("node", f"the inspection node is {seen.state}", NEXT_STEP[Reason.NOT_ACTIVE])

@@ -15,6 +15,8 @@ pytest.importorskip("rclpy")
 pytest.importorskip("ptad_msgs.msg", reason="ptad_msgs is not built; run make env")
 
 import rclpy
+from lifecycle_msgs.msg import State
+from lifecycle_msgs.srv import GetState
 from rclpy.context import Context
 from ros_harness import BEST_EFFORT, CAMERA, Cameraman, cell, picture
 from sensor_msgs.msg import Image
@@ -167,6 +169,38 @@ def test_compressed_images_are_asked_for_where_the_cell_does() -> None:
     with shooting(good):
         finding = examine(CellConfig(input=InputConfig(compressed=True)), seconds=0.8)["images"]
         assert "/camera/image_raw/compressed has a publisher, and no image came" in finding.what
+
+
+@pytest.mark.parametrize(("lost", "severity", "words"), [
+    (1, Severity.OK, "is active"), (1000, Severity.WARNING, "does not answer")])
+def test_a_node_whose_first_answer_is_lost_and_one_that_never_answers(lost: int, severity: Severity,
+                                                                      words: str) -> None:
+    """A node that says nothing is not a node that is not there."""
+    context = Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node("silent", context=context, namespace="camera")
+    service = node.create_service(GetState, "inspection/get_state", lambda _request, response: response)
+    stop = threading.Event()
+
+    def work() -> None:
+        """Take the requests by hand, as nothing spins this node."""
+        taken = 0
+        while not stop.wait(0.02):
+            request, header = service.handle.service_take_request(GetState.Request)
+            taken += request is not None
+            if request is not None and taken > lost:
+                service.send_response(GetState.Response(current_state=State(label="active")), header)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        with shooting(good):
+            finding = examine()["node"]
+    finally:
+        stop.set()
+        thread.join()
+        context.try_shutdown()
+    assert finding.severity is severity and words in finding.what
 
 
 def test_a_node_that_is_not_active_and_the_whole_by_the_doctor() -> None:
