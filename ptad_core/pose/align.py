@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Protocol
 
@@ -13,13 +13,14 @@ import numpy as np
 from ptad_core.camera import Camera
 from ptad_core.config import PoseConfig
 from ptad_core.frames import make_transform, rotation_exp
-from ptad_core.pose.choice import CLEAR_LEAD, choose, different
+from ptad_core.pose.choice import CLEAR_LEAD, choose, different, same_pose
 from ptad_core.pose.contour_fit import ContourFit, fit_contour
 from ptad_core.pose.covariance import covariance
+from ptad_core.pose.explore import SECTOR_REACH_PX, is_unsettled, least_known, without_sectors
 from ptad_core.pose.query import Query, make_query
 from ptad_core.pose.refine import FINAL_REACH_PX, MaskFit, refine_mask
 from ptad_core.pose.search import Contest, candidate_poses, cone, ring, whole_sphere
-from ptad_core.pose.trust import agreement, margin, reasons_against
+from ptad_core.pose.trust import Agreement, agreement, margin, reasons_against
 from ptad_core.reference.build import Reference
 from ptad_core.reference.symmetry import symmetric_angle_deg
 from ptad_core.types import AlignedPose, Alignment, ColorImage, FloatArray, PoseSeed, Reason, SeedSource, Segmentation
@@ -65,6 +66,17 @@ class PoseDevice(Protocol):
 
     def refine(self, query: Query, poses: list[FloatArray], max_iterations: int) -> list[MaskFit] | None:
         """Refine poses in at most so many steps, best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A chosen fit, its best rival and its lead, how it agrees with the query, and its (6, 6) covariance."""
+
+    fit: MaskFit
+    rival: MaskFit | None
+    lead: float
+    found: Agreement
+    covariance: FloatArray
 
 
 _threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="ptad-pose")
@@ -138,18 +150,36 @@ def _search(query: Query, reference: Reference, config: PoseConfig, seed: PoseSe
     around = [T for fit in different(rough, reference, 1, NEIGHBOURS_OF if seed is None else 1)
               for T in _turned(fit, reference, _turns(seed, fit.cost_px))]
     rough = _best([*rough, *_fit_all(query, reference, around, NEIGHBOUR_REACH_PX, NEIGHBOUR_STEPS, 2, device)])
-    kept = _possible(different(rough, reference, 2 * neighbours, 2 * finalists))
-    reach_px = float(np.clip(COARSE_REACH_IN_COSTS * rough[0].cost_px, *COARSE_REACH_PX)) if rough else 0.0
-    coarse = _best(_fit_all(query, reference, kept, reach_px, COARSE_STEPS, 1, device))
-    poses = _possible(different(coarse, reference, neighbours, finalists))
-    fits = device.refine(query, poses, config.max_iterations) if device is not None else None
-    if fits is None:
-        fits = _refine_all(query, reference, poses, config.max_iterations)
+    contours = _narrowed(query, reference, rough, neighbours, finalists, device)
+    fits = _refine(query, reference, [fit.T_camera_part for fit in contours], config.max_iterations, device)
     if not fits:
         words = f"from no candidate ({source}) does the CAD's outline meet the mask's"
         return Alignment(None, (Reason.POSE_NOT_FOUND,), words)
-    best, rival, lead = choose(fits, query, reference, seed, image_bgr)
-    return _report(query, reference, config, best, rival, lead, source)
+    answer = _answer(query, reference, fits, seed, image_bgr)
+    # A pose that is followed from image to image was looked at when it was found.
+    if not (seed is not None and seed.from_image) and is_unsettled(query, reference, answer.fit, answer.found,
+                                                                   answer.covariance):
+        begun = answer.fit.T_camera_part
+        other = seed.T_camera_part if seed is not None else fits[answer.fit is fits[0] and len(fits) > 1].T_camera_part
+        sectors = [fit.T_camera_part for part in without_sectors(query)
+                   for fit in _fit_all(part, reference, [begun, other], SECTOR_REACH_PX, ROUGH_STEPS, 1, device)
+                   if np.isfinite(fit.cost_px)]
+        rough = _best(_fit_all(query, reference, sectors, NEIGHBOUR_REACH_PX, NEIGHBOUR_STEPS, 2, device))
+        contours = _narrowed(query, reference, rough, finalists, finalists, device)
+        poses = [fit.T_camera_part for fit in contours if not same_pose(fit, answer.fit, reference)]
+        poses += least_known(query, reference, answer.fit)
+        fits += _refine(query, reference, poses, config.max_iterations, device)
+        answer = _answer(query, reference, sorted(fits, key=_cost), seed, image_bgr)
+    return _report(query, config, answer, source)
+
+
+def _narrowed(query: Query, reference: Reference, rough: list[ContourFit], neighbours: int, finalists: int,
+              device: PoseDevice | None) -> list[ContourFit]:
+    """Fit the best of rough fits finely; those that are worth refining, best first."""
+    kept = [fit.T_camera_part for fit in _possible(different(rough, reference, 2 * neighbours, 2 * finalists))]
+    reach_px = float(np.clip(COARSE_REACH_IN_COSTS * rough[0].cost_px, *COARSE_REACH_PX)) if rough else 0.0
+    coarse = _best(_fit_all(query, reference, kept, reach_px, COARSE_STEPS, 1, device))
+    return _possible(different(coarse, reference, neighbours, finalists))
 
 
 def _fit_all(query: Query, reference: Reference, poses: list[FloatArray], start_reach_px: float, steps: int,
@@ -194,13 +224,21 @@ def _turned(fit: ContourFit, reference: Reference, turns: list[FloatArray]) -> l
     return [make_transform(R, centre - R @ reference.center_m) for R in turned]
 
 
+def _refine(query: Query, reference: Reference, poses: list[FloatArray], max_iterations: int,
+            device: PoseDevice | None) -> list[MaskFit]:
+    """Refine poses, best first."""
+    fits = device.refine(query, poses, max_iterations) if device is not None else None
+    return _refine_all(query, reference, poses, max_iterations) if fits is None else fits
+
+
 def _refine_all(query: Query, reference: Reference, poses: list[FloatArray], max_iterations: int) -> list[MaskFit]:
-    """Refine poses, best first. Those that a few steps leave far behind are not driven to convergence."""
+    """Refine poses, best first. Few steps show which come to the same, and which are far behind: these need no more."""
     first = min(FIRST_STEPS, max_iterations)
     tried = _threads.map(lambda T: refine_mask(query, reference, T, first), poses)
     begun = sorted((f for f in tried if f is not None), key=_cost)
     if not begun or first == max_iterations:
         return begun
+    begun = different(begun, reference, len(begun), len(begun))
     least = begun[0].cost_px
 
     def end(fit: MaskFit) -> MaskFit | None:
@@ -215,9 +253,9 @@ def _cost(fit: MaskFit) -> float:
     return fit.cost_px
 
 
-def _possible(sorted_fits: list[ContourFit]) -> list[FloatArray]:
-    """The poses of fits that the best one does not leave too far behind."""
-    return [fit.T_camera_part for fit in sorted_fits if margin(sorted_fits[0].cost_px, fit.cost_px) < POSSIBLE_LEAD]
+def _possible(sorted_fits: list[ContourFit]) -> list[ContourFit]:
+    """Fits that the best one does not leave too far behind."""
+    return [fit for fit in sorted_fits if margin(sorted_fits[0].cost_px, fit.cost_px) < POSSIBLE_LEAD]
 
 
 def _best(fits: Iterable[ContourFit]) -> list[ContourFit]:
@@ -225,9 +263,17 @@ def _best(fits: Iterable[ContourFit]) -> list[ContourFit]:
     return sorted((f for f in fits if np.isfinite(f.cost_px)), key=lambda f: f.cost_px)
 
 
-def _report(query: Query, reference: Reference, config: PoseConfig, fit: MaskFit, rival: MaskFit | None,
-            lead: float, source: SeedSource) -> Alignment:
+def _answer(query: Query, reference: Reference, fits: list[MaskFit], seed: PoseSeed | None,
+            image_bgr: ColorImage | None) -> _Answer:
+    """Choose among refined poses, best first, and say how far the choice may be off."""
+    fit, rival, lead = choose(fits, query, reference, seed, image_bgr)
     found = agreement(query, fit)
+    spread = covariance(query, reference, fit, found.offset_px, found.distance_px)
+    return _Answer(fit, rival, lead, found, spread)
+
+
+def _report(query: Query, config: PoseConfig, answer: _Answer, source: SeedSource) -> Alignment:
+    fit, rival, lead, found = answer.fit, answer.rival, answer.lead, answer.found
     reasons, words = reasons_against(fit, found, config)
     ambiguous = bool(lead < config.min_margin)
     if ambiguous and not config.ambiguous_is_inspectable:
@@ -235,8 +281,7 @@ def _report(query: Query, reference: Reference, config: PoseConfig, fit: MaskFit
         doubt = f"another pose explains the picture as well (margin {lead:.2f}, expected {config.min_margin:g})"
         words = "; ".join(filter(None, [words, doubt]))
     pose = AlignedPose(
-        T_camera_part=fit.T_camera_part, mask_iou=found.iou,
-        covariance=covariance(query, reference, fit, found.offset_px, found.distance_px),
+        T_camera_part=fit.T_camera_part, mask_iou=found.iou, covariance=answer.covariance,
         residual_px=found.residual_px / query.scale, seed_source=source, runner_up_margin=float(lead),
         runner_up_T_camera_part=rival.T_camera_part if rival is not None else None, ambiguous=ambiguous,
         converged=fit.converged)

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from ptad_core.filters import colour_gradient
 from ptad_core.pose.contour_fit import ContourFit
 from ptad_core.pose.interior import interior_support
 from ptad_core.pose.query import Query
@@ -39,8 +40,9 @@ def choose(fits: Sequence[MaskFit], query: Query, reference: Reference, seed: Po
            image_bgr: ColorImage | None) -> tuple[MaskFit, MaskFit | None, float]:
     """Return the best fit, its best rival, and by how much it leads.
 
-    The outline decides, and how far the seed lies. Outlines of opposite views are alike: so rivals whose outlines are
-    nearly as good as the best one's are also judged by their inner edges.
+    The outline decides, and how far the seed lies. Outlines of opposite views are alike, and that of a round part
+    changes little as it turns: so poses whose outlines are nearly as good as the best one's are also judged by their
+    inner edges.
 
     Args:
         fits: best outline first.
@@ -53,12 +55,13 @@ def choose(fits: Sequence[MaskFit], query: Query, reference: Reference, seed: Po
     first = int(np.argmin(cost))
     if image_bgr is not None:
         close = [k for k, fit in enumerate(fits) if k == first or (
-            cost[k] < (1 + CLEAR_LEAD) * cost[first] and _rivals(fits[first], fit, reference)
-            and not any(_same(fit, other, reference) for other in fits[:k]))]
+            cost[k] < (1 + CLEAR_LEAD) * cost[first] and not same_pose(fits[first], fit, reference)
+            and not any(same_pose(fit, other, reference) for other in fits[:k]))]
         if len(close) > 1:
-            lab = to_lab(query.window.crop(image_bgr.astype(np.float32)).clip(0, 255).astype(np.uint8))
+            picture = query.window.crop(image_bgr.astype(np.float32)).clip(0, 255).astype(np.uint8)
+            gradient = colour_gradient(to_lab(picture))
             for k in close:
-                cost[k] /= interior_support(lab, query.camera, reference, fits[k].T_camera_part)
+                cost[k] /= interior_support(gradient, query.camera, reference, fits[k].T_camera_part)
         first = min(close, key=cost.__getitem__)
     rivals = [k for k, fit in enumerate(fits) if _rivals(fits[first], fit, reference)]
     if not rivals:
@@ -71,7 +74,8 @@ def different(sorted_fits: Sequence[Fit], reference: Reference, neighbours: int,
     """Return the best ``neighbours`` that are not the same, and up to ``count`` the best that are rivals of all."""
     kept: list[Fit] = []
     for fit in sorted_fits:
-        if all(not _same(fit, k, reference) if len(kept) < neighbours else _rivals(fit, k, reference) for k in kept):
+        near = len(kept) < neighbours
+        if all(not same_pose(fit, k, reference) if near else _rivals(fit, k, reference) for k in kept):
             kept.append(fit)
         if len(kept) == count:
             break
@@ -88,7 +92,8 @@ def _distrust(T_camera_part: FloatArray, seed: PoseSeed | None, reference: Refer
     return float((1 + chi2 / SEED_FREEDOM) ** SEED_WEIGHT)
 
 
-def _same(a: Fit, b: Fit, reference: Reference) -> bool:
+def same_pose(a: ContourFit | MaskFit, b: ContourFit | MaskFit, reference: Reference) -> bool:
+    """Tell whether two fits are one answer, up to the part's symmetries."""
     angle_deg, shift_m = _apart(a.T_camera_part, b.T_camera_part, reference)
     return shift_m < SAME_POSE_DIAMETERS * reference.diameter_m and angle_deg < SAME_POSE_DEG
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ptad_core.camera import Camera
-from ptad_core.filters import colour_gradient, distance_to, sample
+from ptad_core.filters import distance_to, sample
 from ptad_core.reference.build import Reference
 from ptad_core.rendering.edges import inner_edges
 from ptad_core.rendering.splat import render
@@ -25,11 +25,11 @@ FLOOR_LAB = 1.0
 SLACK_PX = 1.5
 
 
-def interior_support(lab: FloatImage, camera: Camera, reference: Reference, T_camera_part: FloatArray) -> float:
+def interior_support(gradient: FloatImage, camera: Camera, reference: Reference, T_camera_part: FloatArray) -> float:
     """Return how much better the image supports a pose's inner edges than chance, 1 is chance.
 
     Args:
-        lab: (S, S, 3) CIELAB crop.
+        gradient: (S, S, 2) of the picture's crop, CIELAB units per pixel.
         camera: of the crop.
         reference: the part.
         T_camera_part: the pose.
@@ -40,7 +40,6 @@ def interior_support(lab: FloatImage, camera: Camera, reference: Reference, T_ca
     rows, cols = np.nonzero(edges.clear & solid)
     if len(rows) < MIN_EDGE_PX:
         return 1.0
-    gradient = colour_gradient(lab)
     nx, ny = np.cos(edges.angle[rows, cols]), np.sin(edges.angle[rows, cols])
     steps = np.array([-SLACK_PX, 0.0, SLACK_PX])
     x, y = cols[:, None] + nx[:, None] * steps, rows[:, None] + ny[:, None] * steps
