@@ -50,6 +50,8 @@ MIN_CONE_DEG = 12.0
 """Candidate views lie about 8 degrees apart: a narrower cone might hold none."""
 SEEDED_HYPOTHESES = 7
 FIRST_STEPS = 4
+MEETING = 0.25
+"""Of the distances at which poses are the same: fits that came so near to one another will meet."""
 POSSIBLE_LEAD = 1.0
 """Hypotheses whose contours fit this much worse than the best one are neither fitted further nor refined."""
 
@@ -232,13 +234,14 @@ def _refine(query: Query, reference: Reference, poses: list[FloatArray], max_ite
 
 
 def _refine_all(query: Query, reference: Reference, poses: list[FloatArray], max_iterations: int) -> list[MaskFit]:
-    """Refine poses, best first. Few steps show which come to the same, and which are far behind: these need no more."""
+    """Refine poses, best first. A few steps show which will meet, and which are far behind: these take no more."""
     first = min(FIRST_STEPS, max_iterations)
     tried = _threads.map(lambda T: refine_mask(query, reference, T, first), poses)
     begun = sorted((f for f in tried if f is not None), key=_cost)
     if not begun or first == max_iterations:
         return begun
-    begun = different(begun, reference, len(begun), len(begun))
+    begun = [fit for k, fit in enumerate(begun)
+             if not any(same_pose(fit, better, reference, MEETING) for better in begun[:k])]
     least = begun[0].cost_px
 
     def end(fit: MaskFit) -> MaskFit | None:

@@ -24,7 +24,9 @@ OTHER_POSE_DEG = 20.0
 """Poses further apart than this are rivals; closer ones are the same answer, more or less exactly."""
 OTHER_POSE_DIAMETERS = 0.25
 CLEAR_LEAD = 2.0
-"""A rival whose outline is this much worse needs no look inside."""
+NEAR_LEAD = 0.1
+"""A rival, or another pose near by, whose outline is this much worse needs no look inside: what is near shows nearly
+the same edges, and says less by them."""
 SEED_FREEDOM = 4.0
 SEED_WEIGHT = 0.5
 """A seed's uncertainty is a claim, so it is taken for that of a heavy-tailed distribution (Student's, of so many
@@ -55,7 +57,8 @@ def choose(fits: Sequence[MaskFit], query: Query, reference: Reference, seed: Po
     first = int(np.argmin(cost))
     if image_bgr is not None:
         close = [k for k, fit in enumerate(fits) if k == first or (
-            cost[k] < (1 + CLEAR_LEAD) * cost[first] and not same_pose(fits[first], fit, reference)
+            cost[k] < (1 + (CLEAR_LEAD if _rivals(fits[first], fit, reference) else NEAR_LEAD)) * cost[first]
+            and not same_pose(fits[first], fit, reference)
             and not any(same_pose(fit, other, reference) for other in fits[:k]))]
         if len(close) > 1:
             picture = query.window.crop(image_bgr.astype(np.float32)).clip(0, 255).astype(np.uint8)
@@ -92,10 +95,10 @@ def _distrust(T_camera_part: FloatArray, seed: PoseSeed | None, reference: Refer
     return float((1 + chi2 / SEED_FREEDOM) ** SEED_WEIGHT)
 
 
-def same_pose(a: ContourFit | MaskFit, b: ContourFit | MaskFit, reference: Reference) -> bool:
-    """Tell whether two fits are one answer, up to the part's symmetries."""
+def same_pose(a: ContourFit | MaskFit, b: ContourFit | MaskFit, reference: Reference, share: float = 1.0) -> bool:
+    """Tell whether two fits are one answer, up to the part's symmetries; with a share of the usual distances."""
     angle_deg, shift_m = _apart(a.T_camera_part, b.T_camera_part, reference)
-    return shift_m < SAME_POSE_DIAMETERS * reference.diameter_m and angle_deg < SAME_POSE_DEG
+    return shift_m < share * SAME_POSE_DIAMETERS * reference.diameter_m and angle_deg < share * SAME_POSE_DEG
 
 
 def _rivals(a: Fit, b: Fit, reference: Reference) -> bool:
