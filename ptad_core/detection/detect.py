@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +21,8 @@ from ptad_core.types import AnomalyRegion, Box, ColorImage, Detection, Evidence,
 THRESHOLD = 1.0
 """Scores are relative to the limit, so it is 1 until a calibration says otherwise."""
 LARGEST_LOGIT = 20.0
+
+_beside = ThreadPoolExecutor(max_workers=2, thread_name_prefix="ptad-network")
 
 
 def detect(image_bgr: ColorImage, segmentation: Segmentation, view: View | None, diameter_m: float,
@@ -44,6 +47,8 @@ def detect(image_bgr: ColorImage, segmentation: Segmentation, view: View | None,
     if view is None:
         return Detection(nothing, 0.0, threshold, (), (Reason.OUT_OF_VIEW,),
                          "the aligned part is not in the image")
+    # The network needs nothing of what geometry measures: a core for each.
+    asked = None if examiner is None else _beside.submit(examiner.ask, image_bgr, segmentation.mask, view, diameter_m)
     geometry = measure(image_bgr, segmentation.mask, view, diameter_m, config)
     if geometry.coarsest_mm > config.tolerance_mm:
         return Detection(nothing, 0.0, threshold, (), (Reason.TOO_COARSE,),
@@ -53,9 +58,8 @@ def detect(image_bgr: ColorImage, segmentation: Segmentation, view: View | None,
     unknown = [region.box_px for region in (*hidden, *faint, *blurred)]
     score, relative, regions = geometry.score, geometry.relative, _outside(unknown, geometry.regions)
     evidence = Evidence(geometry.score, geometry.outline_pct, geometry.edges_pct)
-    if examiner is not None:
-        fusion = examiner.judge.fusion
-        opinion = examiner.ask(image_bgr, segmentation.mask, view, diameter_m)
+    if examiner is not None and asked is not None:
+        fusion, opinion = examiner.judge.fusion, asked.result()
         logit = fusion.logit(opinion.logit, geometry.outline_pct, geometry.edges_pct)
         evidence = replace(evidence, network_logit=opinion.logit, defect_logit=logit)
         learned_score = math.exp(min(logit - fusion.limit, LARGEST_LOGIT))

@@ -158,9 +158,8 @@ def _search(query: Query, reference: Reference, config: PoseConfig, seed: PoseSe
         words = f"from no candidate ({source}) does the CAD's outline meet the mask's"
         return Alignment(None, (Reason.POSE_NOT_FOUND,), words)
     answer = _answer(query, reference, fits, seed, image_bgr)
-    # A pose that is followed from image to image was looked at when it was found.
-    if not (seed is not None and seed.from_image) and is_unsettled(query, reference, answer.fit, answer.found,
-                                                                   answer.covariance):
+    # A pose that is followed was looked at when it was found.
+    if source != SeedSource.TRACK and is_unsettled(query, reference, answer.fit, answer.found, answer.covariance):
         begun = answer.fit.T_camera_part
         other = seed.T_camera_part if seed is not None else fits[answer.fit is fits[0] and len(fits) > 1].T_camera_part
         sectors = [fit.T_camera_part for part in without_sectors(query)
