@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,14 @@ import trimesh
 from ptad_core.camera import Camera
 from ptad_core.config import CellConfig, from_dict, to_dict
 from ptad_core.errors import PtadError
-from ptad_core.evaluation.bag_reader import Frame
+from ptad_core.evaluation.bag_reader import BagReader, Frame, FrameOptions
 from ptad_core.evaluation.replay import inspect_frame, replay, write_config
 from ptad_core.evaluation.report import ReportWriter
 from ptad_core.evaluation.results import record_of, to_line
+from ptad_core.evaluation.wrong_seed import OFF_DEG, OFF_M, wrong_seeds
 from ptad_core.frames import transform_points
 from ptad_core.inspector import Inspector
-from ptad_core.reference import PartMesh, check_mesh, load_mesh, reference_from_mesh
+from ptad_core.reference import PartMesh, build_reference, check_mesh, load_mesh, reference_from_mesh
 from ptad_core.types import AlignedPose, Box, FloatArray, InspectionResult, Verdict
 
 DRAGON_SETTINGS: dict[str, Any] = {  # red plastic on a grey table; the shadow between its legs is a dark red
@@ -46,6 +48,7 @@ DESK_PARTS: dict[str, dict[str, Any]] = {
     "dragon": {"cad": "dragon.stl", "unit": "m"},
 }
 
+WRONG_SEED_EVERY = 10
 PASS_IOU = 0.90
 COVERED_SHARE = 0.25
 """How much of the altered place's box the largest region's box has to cover, so that it counts as found."""
@@ -117,6 +120,7 @@ def run_real(data: Path, out: Path, say: Callable[[str], None]) -> dict[str, Any
     for part in DESK_PARTS:
         verdicts = _desk(data / "desk_cell", part, out / f"desk_{part}", say)
         figures[f"desk_{part}"] = {verdict.name: verdicts.get(verdict, 0) for verdict in Verdict}
+        figures[f"desk_{part}_wrong_seed"] = dict(_desk_wrong_seed(data / "desk_cell", part, say))
     figures["cracker_box_iou"] = 0.0 if pose is None else round(pose.mask_iou, 4)
     figures["cracker_box_ambiguous"] = pose is not None and bool(pose.ambiguous)
     return {"real": figures}
@@ -157,10 +161,7 @@ def _dragon(bag: Path, config: CellConfig, mesh: PartMesh, place_m: FloatArray |
 
 def _desk(folder: Path, part: str, out: Path, say: Callable[[str], None]) -> Mapping[Verdict, int]:
     """Replay the desk's recording for one of its two intact parts; return how often each verdict was given."""
-    settings = DESK_PARTS[part]
-    config = from_dict(CellConfig, {
-        **DESK_SETTINGS, "part": {"id": part, **settings, "cad": str(folder / settings["cad"])},
-        "tf": {"part_frame": f"{part}_nominal"}})
+    config = _desk_config(folder, part)
 
     def tell(frame: Frame, result: InspectionResult) -> None:
         if result.verdict is not Verdict.PASS:
@@ -170,6 +171,23 @@ def _desk(folder: Path, part: str, out: Path, say: Callable[[str], None]) -> Map
     say(f"{out.name}: {summary.verdicts.get(Verdict.PASS, 0)} of {summary.frames} frames pass; "
         f"report: {out / 'report.html'}")
     return summary.verdicts
+
+
+def _desk_config(folder: Path, part: str) -> CellConfig:
+    settings = DESK_PARTS[part]
+    return from_dict(CellConfig, {
+        **DESK_SETTINGS, "part": {"id": part, **settings, "cad": str(folder / settings["cad"])},
+        "tf": {"part_frame": f"{part}_nominal"}})
+
+
+def _desk_wrong_seed(folder: Path, part: str, say: Callable[[str], None]) -> Mapping[str, int]:
+    """Ask every few frames of the desk again with a seed that is 15 degrees and 5 cm off."""
+    config = _desk_config(folder, part)
+    frames = islice(BagReader(folder / "bag", FrameOptions.from_config(config)), 0, None, WRONG_SEED_EVERY)
+    counts = wrong_seeds(frames, build_reference(config.part, config.reference), config)
+    say(f"desk_{part}, seed {OFF_DEG:g} degrees and {100 * OFF_M:g} cm off: "
+        + ", ".join(f"{count} {word}" for word, count in counts.items()))
+    return counts
 
 
 def covers(result: InspectionResult, camera: Camera | None, place_m: FloatArray) -> bool:
