@@ -27,6 +27,8 @@ from ptad_core.synthesis.shapes import (
     circle,
     cylinder,
     gear_outline,
+    helix,
+    ovals,
     prism,
     rectangle,
     rounded_path,
@@ -68,6 +70,8 @@ def motor() -> Assembly:
     (ball(0.03), 4 / 3 * np.pi * 0.03 ** 3),
     (PLATE, (0.12 * 0.08 - 4 * np.pi * 0.004 ** 2 - 0.04 * 0.01) * 0.008),
     (prism(gear_outline(17, 0.011, 0.015), 0.01, [circle(0.0035)]), None),
+    (ovals(np.array([[x, 0.0, 0.03, 0.03, 0.02] for x in (0.0, 0.05, 0.1)])), np.pi * 0.03 * 0.02 * 0.1),
+    (helix(0.02, 0.008, 4.0, 0.002), None),
     (BENT, None),
 ])
 def test_solids_are_closed_and_of_their_size(solid: Solid, volume: float | None) -> None:

@@ -187,6 +187,36 @@ def sweep(path: FloatArray, radius: float, segments: int = 20) -> Solid:
     return Solid(np.concatenate(rings), np.concatenate([cap[:, ::-1], *faces, cap + (len(path) - 1) * segments]))
 
 
+def loft(sections: FloatArray) -> Solid:
+    """Return the closed body through (k, n, 3) convex sections, each of n points around it in the same sense."""
+    sections = np.asarray(sections, dtype=np.float64)
+    many, around = sections.shape[:2]
+    here, after = np.arange(around), np.roll(np.arange(around), -1)
+    faces = [_quads(here + k * around, after + k * around, after + (k + 1) * around, here + (k + 1) * around)
+             for k in range(many - 1)]
+    cap = triangulate(circle(1.0, segments=around))
+    solid = Solid(sections.reshape(-1, 3), np.concatenate([cap[:, ::-1], *faces, cap + (many - 1) * around]))
+    return solid if solid.volume > 0 else Solid(solid.vertices, solid.faces[:, ::-1])
+
+
+def ovals(stations: FloatArray, power: float = 2.0, segments: int = 28) -> Solid:
+    """Return a body along x through ovals, one per row: x, centre y and z, half width, half height.
+
+    ``power`` 2 makes ellipses, more makes them squarer.
+    """
+    angle = 2 * np.pi * (np.arange(segments) + 0.5) / segments
+    c, s = np.cos(angle), np.sin(angle)
+    across, up = (np.sign(t) * np.abs(t) ** (2 / power) for t in (c, s))
+    x, y, z, wide, high = np.asarray(stations, dtype=np.float64).T[..., None]
+    return loft(np.stack([np.broadcast_to(x, (len(x), segments)), y + wide * across, z + high * up], axis=-1))
+
+
+def helix(radius: float, pitch: float, turns: float, bar: float) -> Solid:
+    """Return a spring of a round bar, its axis along z."""
+    t = np.linspace(0, 2 * np.pi * turns, max(int(18 * turns), 8))
+    return sweep(np.stack([radius * np.cos(t), radius * np.sin(t), pitch * t / (2 * np.pi)], axis=1), bar, 10)
+
+
 def rounded_path(corners: FloatArray, radius: float, steps: int = 8) -> FloatArray:
     """Return a (k, 3) path through (n, 3) corners, each corner replaced by an arc-like curve of about ``radius``."""
     path = [corners[:1]]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ptad_core.rendering.exact import RayMesh
 from ptad_core.synthesis.assembly import Assembly
 from ptad_core.synthesis.families.builder import Builder, chance, count
+from ptad_core.synthesis.families.mounting import SIZE_MM, mounted_on
 from ptad_core.synthesis.shapes import (
     Solid,
     ball,
@@ -26,9 +26,6 @@ from ptad_core.synthesis.shapes import (
     tube,
     union,
 )
-from ptad_core.types import FloatArray
-
-SIZE_MM = 100.0
 
 
 def composite(rng: np.random.Generator) -> Assembly:
@@ -48,7 +45,7 @@ def _drawn(rng: np.random.Generator) -> Assembly | None:
         if len(mounted) > wanted:
             break
         on, carrier = mounted[0] if chance(rng, 0.65) else mounted[int(rng.integers(len(mounted)))]
-        placed = _mounted(carrier, _piece(rng, float(np.sort(carrier.extent)[1])), rng)
+        placed = mounted_on(carrier, _piece(rng, float(np.sort(carrier.extent)[1])), rng)
         if placed is None or placed.vertices[:, 2].min() < body.vertices[:, 2].min() - 0.3 * SIZE_MM:
             continue
         name = f"piece_{len(mounted)}"
@@ -146,29 +143,3 @@ def _collar(rng: np.random.Generator, w: float, d: float, h: float) -> Solid:
 
 
 _PIECES = (_block, _peg, _sleeve, _turned, _gear, _fin, _pipe, _knob, _cooler, _angle, _collar)
-
-
-def _mounted(carrier: Solid, piece: Solid, rng: np.random.Generator) -> Solid | None:
-    """Set a piece onto a carrier where a ray along a random axis meets it, most of the foot on solid ground."""
-    axis = int(rng.choice([0, 0, 1, 1, 2, 2, 2]))
-    sign = 1.0 if axis == 2 and chance(rng, 0.8) else float(rng.choice([-1, 1]))
-    out = sign * np.eye(3)[axis]
-    side, other = np.eye(3)[(axis + 1) % 3], np.eye(3)[(axis + 2) % 3]
-    turn = rng.uniform(0, 360) if chance(rng, 0.3) else 90.0 * int(rng.integers(4))
-    piece = piece.turned("z", turn)
-    frame = np.stack([side * sign, other, out], axis=1)
-    half = carrier.extent / 2 * 0.9
-    place = carrier.centre + sum(rng.uniform(-1, 1) * half[k] * np.eye(3)[k] for k in range(3) if k != axis)
-    foot = piece.vertices[piece.vertices[:, 2] < 0.02 * SIZE_MM][:, :2]
-    probes: FloatArray = np.concatenate([[[0.0, 0.0]], 0.6 * (foot - foot.mean(axis=0)) + foot.mean(axis=0)])
-    starts = place + probes @ frame[:, :2].T
-    starts[:, axis] = carrier.centre[axis] + sign * (carrier.extent[axis] + 1)
-    hits = RayMesh(carrier.vertices, carrier.faces).first_hits(starts, np.tile(-out, (len(starts),
-    1)).astype(np.float32))
-    if hits.face[0] < 0 or (hits.face >= 0).mean() < 0.7:
-        return None
-    depth = float(hits.t[hits.face >= 0].max())
-    if depth - float(hits.t[0]) > 0.08 * SIZE_MM:
-        return None
-    place = starts[0] - out * (depth + 0.5)
-    return Solid(piece.vertices @ frame.T + place, piece.faces)
