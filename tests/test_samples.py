@@ -40,7 +40,7 @@ def test_a_sample_depends_on_seed_and_index_alone() -> None:
         some[12]
 
 
-@pytest.mark.parametrize("look", [Look.TRAIN, Look.TEST])
+@pytest.mark.parametrize("look", [Look.TRAIN, Look.TEST, Look.WIDE])
 def test_truth_holds_and_pictures_show_something(look: Look) -> None:
     drawn = list(Samples(16, seed=8, families=("table", "dispenser", "hinge", "bench"), size_px=80, look=look))
     assert 4 <= sum(s.defect is None for s in drawn) <= 12
@@ -72,13 +72,15 @@ def test_views_come_from_above_and_below_at_any_roll(table: Assembly) -> None:
 def test_looks_to_learn_from_and_to_be_judged_on_share_no_pattern_and_no_light(table: Assembly) -> None:
     patterns: dict[Look, set[str]] = {}
     lights: dict[Look, set[tuple[int, int]]] = {}
-    for look in (Look.TRAIN, Look.TEST):
+    for look in (Look.TRAIN, Look.TEST, Look.WIDE):
         drawn = [draw_appearance(np.random.default_rng([k, 1]), table, look) for k in range(60)]
         patterns[look] = {m.pattern.value for a in drawn for m in a.materials.values()}
         lights[look] = {(len(a.lighting.lamps), round(float(np.degrees(np.arcsin(lamp.direction[2])))))
                         for a in drawn for lamp in a.lighting.lamps}
         assert {a.table is None for a in drawn} == {True, False}
         assert {len({id(m) for m in a.materials.values()}) == 1 for a in drawn} == {True, False}
+    assert patterns[Look.WIDE].isdisjoint(patterns[Look.TEST]) and lights[Look.WIDE].isdisjoint(lights[Look.TEST])
+    assert patterns[Look.WIDE] > patterns[Look.TRAIN]
     assert patterns[Look.TRAIN].isdisjoint(patterns[Look.TEST])
     assert len(patterns[Look.TRAIN]) >= 6 and len(patterns[Look.TEST]) >= 5
     assert lights[Look.TRAIN].isdisjoint(lights[Look.TEST])

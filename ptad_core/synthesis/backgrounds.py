@@ -22,9 +22,12 @@ BACKDROPS = np.array([(0.85, 0.85, 0.85), (0.05, 0.6, 0.08), (0.05, 0.1, 0.6), (
 """Linear RGB: white, green, blue, magenta, yellow, red, cyan."""
 
 
-def draw_background(rng: np.random.Generator, unseen: bool) -> Background:
-    """Draw a background of the kinds to learn from, or of those to be judged on; plain and fading ones are in both."""
-    kinds = _UNSEEN if unseen else _LEARNED
+def draw_background(rng: np.random.Generator, unseen: bool, further: bool = False) -> Background:
+    """Draw a background of the kinds to learn from, or of those to be judged on; plain and fading ones are in both.
+
+    ``further`` adds kinds to those to learn from.
+    """
+    kinds = _UNSEEN if unseen else _LEARNED + _FURTHER if further else _LEARNED
     picture = kinds[int(rng.integers(len(kinds)))](rng)
     fine = rng.standard_normal((SIZE, SIZE), dtype=np.float32) * np.float32(rng.uniform(0.0, 0.05))
     return np.clip(picture * (1 + fine[..., None]), 0.002, 1).astype(np.float32)
@@ -99,6 +102,35 @@ def _clutter(rng: np.random.Generator) -> Array:
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), 0.8), np.float32)  # OpenCV draws steps into pictures of floats
 
 
+def _blurred(rng: np.random.Generator) -> Array:
+    """Clutter far behind, out of focus."""
+    picture = np.ascontiguousarray(_clutter(rng))
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(2, 9))), np.float32)
+
+
+def _crumpled(rng: np.random.Generator) -> Array:
+    """Cloth or paper in folds: facets that slope differently, lit from one side."""
+    facets = int(rng.integers(6, 40))
+    y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32) / SIZE
+    px, py, tone = rng.random((3, facets), dtype=np.float32)
+    away = np.hypot(x[..., None] - px, y[..., None] - py)
+    nearest = np.argmin(away, axis=2)
+    slope = np.take_along_axis(away, nearest[..., None], 2)[..., 0] * (tone[nearest] - 0.5)
+    share = np.clip(0.6 * tone[nearest] + 1.5 * slope, 0, 1)
+    return _mixed(rng, np.asarray(cv2.GaussianBlur(share, (0, 0), float(rng.uniform(0.5, 4))), np.float32))
+
+
+def _scribbled(rng: np.random.Generator) -> Array:
+    """Curves of any width and colour over a fading ground, as cables that lie about."""
+    picture = np.ascontiguousarray(_fading(rng))
+    for _ in range(int(rng.integers(3, 16))):
+        way = np.cumsum(rng.normal(0, 14, (24, 2)), axis=0) + rng.uniform(0, SIZE, 2)
+        smooth = np.stack([np.convolve(way[:, k], np.ones(5) / 5, "valid") for k in range(2)], axis=1)
+        colour = tuple(float(c) for c in any_colour(rng))
+        cv2.polylines(picture, [smooth.astype(np.int32)], False, colour, int(rng.integers(1, 8)))
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), 0.8), np.float32)
+
+
 def _boards(rng: np.random.Generator) -> Array:
     """Boards side by side, each a little different, with dark gaps."""
     boards = int(rng.integers(3, 10))
@@ -147,3 +179,4 @@ def _boxes(rng: np.random.Generator) -> Array:
 
 _LEARNED: tuple[Callable[[np.random.Generator], Array], ...] = (_plain, _fading, _clouds, _clouds, _clutter, _clutter)
 _UNSEEN: tuple[Callable[[np.random.Generator], Array], ...] = (_plain, _fading, _boards, _tiles, _perforated, _boxes)
+_FURTHER: tuple[Callable[[np.random.Generator], Array], ...] = (_blurred, _crumpled, _scribbled)

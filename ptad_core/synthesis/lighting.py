@@ -58,6 +58,25 @@ def draw_room_light(rng: np.random.Generator) -> Lighting:
     return Lighting(tuple(lamps), room * _tint(rng, 0.1), room * rng.uniform(0.1, 0.9) * _tint(rng, 0.15))
 
 
+def draw_further_light(rng: np.random.Generator) -> Lighting:
+    """Draw one to five lamps from the sides and above, hard or as wide as windows, one of them perhaps coloured.
+
+    Wider than :func:`draw_room_light` in strength, size and colour, but with no lamp as low or as steep, and no such
+    ring, as :func:`draw_raking_light` draws.
+    """
+    hard = rng.random() < 0.4
+    coloured = 0.5 if rng.random() < 0.35 else 0.15
+    lamps = []
+    for _ in range(int(rng.choice([1, 2, 3, 4, 5], p=[0.35, 0.25, 0.2, 0.1, 0.1]))):
+        softness = rng.uniform(0.004, 0.03) if hard else rng.uniform(0.05, 0.45)
+        strength = np.exp(rng.uniform(np.log(0.12), np.log(1.3)))
+        lamps.append(Light(_direction(rng.uniform(0, 2 * np.pi), rng.uniform(31, 74)), _tint(rng, coloured) * strength,
+                           float(softness)))
+    room = np.exp(rng.uniform(np.log(0.08), np.log(0.8)))
+    sky, ground = room * _tint(rng, 0.25), room * rng.uniform(0.05, 1.1) * _tint(rng, 0.3)
+    return Lighting(tuple(lamps), sky, ground)
+
+
 def draw_raking_light(rng: np.random.Generator) -> Lighting:
     """Draw what :func:`draw_room_light` never does: a lamp low at one side, one straight above, or a ring of them."""
     style, azimuth = int(rng.integers(3)), rng.uniform(0, 2 * np.pi)

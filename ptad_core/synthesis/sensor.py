@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -55,6 +55,17 @@ def draw_any_sensor(rng: np.random.Generator) -> Sensor:
                   blur_px=float(rng.uniform(0.3, 1.1)), vignetting=float(rng.uniform(0.0, 0.4)),
                   noise=noise, metered=True, gamma=float(np.exp(rng.uniform(-0.25, 0.25))),
                   shake_px=(float(shake[0]), float(shake[1])), jpeg=int(rng.integers(35, 96)) * (rng.random() < 0.5))
+
+
+def draw_further_sensor(rng: np.random.Generator) -> Sensor:
+    """Draw any camera, or a worse one: of a wrong exposure or white, out of focus, noisy, stored with more loss."""
+    sensor = draw_any_sensor(rng)
+    if rng.random() < 0.5:
+        return sensor
+    return replace(sensor, exposure=float(np.exp(rng.uniform(-0.6, 0.6))), balance=rng.uniform(0.65, 1.35, 3),
+                   blur_px=float(rng.uniform(0.3, 1.6)), gamma=float(np.exp(rng.uniform(-0.4, 0.4))),
+                   noise=float(np.exp(rng.uniform(np.log(0.5), np.log(11.0)))),
+                   jpeg=int(rng.integers(22, 96)) * (rng.random() < 0.5))
 
 
 def expose(light: FloatImage, sensor: Sensor, rng: np.random.Generator) -> ColorImage:

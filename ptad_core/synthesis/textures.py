@@ -29,12 +29,25 @@ class Pattern(StrEnum):
     DOTS = "dots"
     RUST = "rust"
     CAST = "cast"
+    HATCHED = "hatched"
+    RULED = "ruled"
+    TARTAN = "tartan"
+    SHARDS = "shards"
+    SCRATCHED = "scratched"
+    PRINTED = "printed"
+    BANDS = "bands"
+    CHEVRONS = "chevrons"
+    STREAKS = "streaks"
+    DECALS = "decals"
 
 
 LEARNED_PATTERNS = (Pattern.PLAIN, Pattern.PLAIN, Pattern.WOOD, Pattern.STRIPES, Pattern.BRUSHED, Pattern.SPECKLE,
                     Pattern.PATCHES, Pattern.FADE)
+FURTHER_PATTERNS = (Pattern.HATCHED, Pattern.RULED, Pattern.TARTAN, Pattern.SHARDS, Pattern.SCRATCHED, Pattern.PRINTED,
+                    Pattern.BANDS, Pattern.CHEVRONS, Pattern.STREAKS, Pattern.DECALS)
 UNSEEN_PATTERNS = (Pattern.CAST, Pattern.CAST, Pattern.MARBLE, Pattern.CHECKER, Pattern.DOTS, Pattern.RUST)
-"""Patterns to learn from, and to be judged on; those that stand twice are drawn more often."""
+"""Patterns to learn from, more of them that only pairs for training show, and those to be judged on; those that stand
+twice are drawn more often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +163,110 @@ def _cast(p: FloatArray, noise: Noise) -> FloatArray:
     return np.asarray(0.55 * noise(p * 30.0) + 0.25 * noise(p * 3.0))
 
 
+def _hash(*cells: FloatArray) -> FloatArray:
+    """Return (n,) values 0..1 that look random, one for each cell of (n,) whole coordinates."""
+    total = sum(c * k for c, k in zip(cells, (12.9898, 78.233, 37.719, 53.117), strict=False))
+    wave = np.sin(np.asarray(total)) * 43758.5453
+    return np.asarray(wave - np.floor(wave))
+
+
+def _hatched(p: FloatArray, noise: Noise) -> FloatArray:
+    """Thin lines, in some areas along one axis, in others along another."""
+    axis = noise(p * 1.2) > 0.5
+    line = 5.0 * np.where(axis, p[:, 0] + p[:, 2], p[:, 1] - p[:, 2])
+    return np.asarray(((line - np.floor(line)) < 0.25) * 0.9 + 0.1 * noise(p * 3.0))
+
+
+def _ruled(p: FloatArray, noise: Noise) -> FloatArray:
+    """Thin lines across each other, as on graph paper."""
+    cell = 3.0 * p + 0.07
+    thin = (cell - np.floor(cell) < 0.09).any(axis=1)
+    thick = (p + 0.02 - np.floor(p + 0.02) < 0.06).any(axis=1)
+    return np.asarray(0.65 * thin + 0.3 * thick + 0.05 * noise(p))
+
+
+def _tartan(p: FloatArray, noise: Noise) -> FloatArray:
+    """Bands of irregular widths along each axis, laid over one another."""
+    bands = np.floor(p * 6.0)
+    tones = [_hash(np.floor(bands[:, k] / (1 + k)) % 7, np.full(len(p), k + 1.0)) for k in range(3)]
+    return np.asarray(np.clip(0.42 * tones[0] + 0.34 * tones[1] + 0.24 * tones[2] + 0.06 * noise(p * 20.0), 0, 1))
+
+
+def _shards(p: FloatArray, noise: Noise) -> FloatArray:
+    """Cells around scattered points, each of a tone of its own."""
+    p = 1.6 * p
+    corner, best, tone = np.floor(p - 0.5), np.full(len(p), np.inf), np.zeros(len(p))
+    for k in range(8):
+        cell = corner + np.array([k & 1, k >> 1 & 1, k >> 2])
+        x, y, z = cell.T
+        point = cell + np.stack([_hash(x, y, z), _hash(y, z, x, x), _hash(z, x, y, y)], axis=1)
+        away = ((p - point) ** 2).sum(axis=1)
+        nearer = away < best
+        best, tone = np.where(nearer, away, best), np.where(nearer, _hash(x, z, y, z), tone)
+    return np.asarray(0.95 * tone + 0.05 * noise(p * 8.0))
+
+
+def _scratched(p: FloatArray, noise: Noise) -> FloatArray:
+    """Sparse thin lines in several directions, each of some length."""
+    out = 0.15 * noise.fractal(p, 2)
+    for k, (a, b, c) in enumerate(((1.0, 0.3, -0.4), (-0.5, 1.0, 0.2), (0.3, -0.2, 1.0), (0.8, 0.7, 0.6))):
+        across = 2.2 * (a * p[:, 0] + b * p[:, 1] + c * p[:, 2]) + 0.15 * noise(p * 0.7 + k)
+        near = np.abs(across - np.floor(across) - 0.5) < 0.022
+        out = np.where(near & (noise(p * 2.0 + 11.0 * k) > 0.58), 1.0, out)
+    return np.asarray(out)
+
+
+def _printed(p: FloatArray, noise: Noise) -> FloatArray:
+    """Labels here and there, of lines of short marks like writing."""
+    label = np.floor(p * [0.9, 1.3, 1.1])
+    shown = _hash(*label.T) < 0.45
+    within = p * [0.9, 1.3, 1.1] - label
+    inside = shown & (((within > 0.12) & (within < 0.88)).sum(axis=1) >= 2)
+    row = np.floor(p * 7.0)
+    mark = np.floor(p * 26.0)
+    ink = _hash(mark[:, 0], mark[:, 1], row[:, 2]) < 0.5
+    lines = (7.0 * p[:, 2] - row[:, 2] < 0.55) | (7.0 * p[:, 1] - row[:, 1] < 0.3)
+    ground = np.where(inside, 0.0, 0.12 * noise(p))
+    return np.asarray(np.where(inside & ink & lines, 1.0, ground))
+
+
+def _bands(p: FloatArray, noise: Noise) -> FloatArray:
+    """Sections of any length along one axis, each of one tone with a sharp border."""
+    along = 1.4 * p[:, 0] + 0.6 * np.sin(2.1 * p[:, 0])
+    return np.asarray(np.round(3 * _hash(np.floor(along), np.zeros(len(p)))) / 3 * 0.93 + 0.07 * noise(p * 5.0))
+
+
+def _chevrons(p: FloatArray, noise: Noise) -> FloatArray:
+    """Zigzag stripes, soft or hard at their borders by area."""
+    fold = np.abs(p[:, 1] - np.round(p[:, 1])) + 0.5 * np.abs(p[:, 2] - np.round(p[:, 2]))
+    wave = np.sin(2 * np.pi * (1.5 * p[:, 0] + 1.2 * fold))
+    return np.asarray(np.clip(0.5 + (0.8 + 5.0 * noise(p * 0.6)) * wave, 0, 1))
+
+
+def _streaks(p: FloatArray, noise: Noise) -> FloatArray:
+    """Drips and smears, drawn out along one axis."""
+    return np.asarray(np.clip(3.0 * (noise(p * [0.5, 5.0, 5.0]) * noise(p * [0.9, 11.0, 11.0]) - 0.2), 0, 1))
+
+
+def _decals(p: FloatArray, noise: Noise) -> FloatArray:
+    """Boxes and bars of the second colour, some of them framed, scattered over the first."""
+    out = 0.08 * noise(p * 2.0)
+    for k, size in enumerate((0.8, 1.9)):
+        cell = np.floor(p * size + 0.37 * k)
+        within = np.abs(p * size + 0.37 * k - cell - 0.5)
+        half = np.stack([0.12 + 0.3 * _hash(*cell.T, np.full(len(p), 5.0 * k + j)) for j in range(3)], axis=1)
+        inside = (within < half).all(axis=1) & (_hash(*cell[:, ::-1].T) < 0.5)
+        framed = inside & (within < half - 0.06).all(axis=1) & (_hash(*cell[:, [1, 0, 2]].T) < 0.4)
+        out = np.where(inside, np.where(framed, 0.3, 0.6 + 0.4 * _hash(*cell.T)), out)
+    return np.asarray(out)
+
+
 _PATTERNS = {Pattern.PLAIN: _plain, Pattern.WOOD: _wood, Pattern.STRIPES: _stripes, Pattern.BRUSHED: _brushed,
              Pattern.SPECKLE: _speckle, Pattern.PATCHES: _patches, Pattern.FADE: _fade, Pattern.MARBLE: _marble,
-             Pattern.CHECKER: _checker, Pattern.DOTS: _dots, Pattern.RUST: _rust, Pattern.CAST: _cast}
+             Pattern.CHECKER: _checker, Pattern.DOTS: _dots, Pattern.RUST: _rust, Pattern.CAST: _cast,
+             Pattern.HATCHED: _hatched, Pattern.RULED: _ruled, Pattern.TARTAN: _tartan, Pattern.SHARDS: _shards,
+             Pattern.SCRATCHED: _scratched, Pattern.PRINTED: _printed, Pattern.BANDS: _bands,
+             Pattern.CHEVRONS: _chevrons, Pattern.STREAKS: _streaks, Pattern.DECALS: _decals}
 
 
 def linear_rgb(hue: float, saturation: float, value: float) -> tuple[float, float, float]:

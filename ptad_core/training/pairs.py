@@ -103,7 +103,7 @@ def scene_pairs(reference: Assembly, kind: DefectKind, rng: np.random.Generator,
 def _shown(assembly: Assembly, diameter_m: float, camera: Camera, T: FloatArray, table: bool | None,
            rng: np.random.Generator) -> Shown:
     tidy, plain = table is None and rng.random() < TIDY, rng.random() < BACKDROP
-    appearance = draw_appearance(rng, assembly, Look.CELL if tidy else Look.TRAIN, table=table)
+    appearance = draw_appearance(rng, assembly, Look.CELL if tidy else Look.WIDE, table=table)
     if plain and not tidy:
         appearance = before_backdrop(appearance)
     scene = Scene(assembly, make_transform(np.eye(3), np.zeros(3)), diameter_m, appearance, FAST)
