@@ -22,7 +22,7 @@ from ptad_core.detection.network.weights import (  # noqa: E402
     save_weights,
 )
 from ptad_core.errors import NetworkError  # noqa: E402
-from ptad_core.training.augment import augment, resized  # noqa: E402
+from ptad_core.training.augment import _paint, _shift_rim, _stick, as_input, augment, resized  # noqa: E402
 from ptad_core.training.losses import boxes_of, comparer_loss, generalised_iou, mmpdn_loss  # noqa: E402
 
 PUBLISHED_PARAMETERS = 17.62e6
@@ -167,6 +167,34 @@ def test_picture_and_truth_turn_together():
     for seed in range(12):
         x, y = augment(torch.from_numpy(pair), torch.from_numpy(target), np.random.default_rng(seed))
         assert torch.equal(torch.nn.functional.avg_pool2d(x[:, MASK], 4), y[:, 0])
+
+
+def test_what_a_part_is_painted_with_leaves_its_surroundings_and_the_reference_alone():
+    before = as_input(torch.from_numpy(sphere_pair()))
+    before[IMAGE] = 0.5
+    for change in (_paint, _stick):
+        changed = 0
+        for seed in range(8):
+            x = before.clone()
+            change(x, np.random.default_rng(seed))
+            other = (x != before).any(dim=0)
+            changed += bool(other.any())
+            assert not (other & (before[SEEN] < 0.5)).any()
+            assert torch.equal(x[SEEN:], before[SEEN:]) and x.min() >= 0 and x.max() <= 1
+        assert changed >= 6
+
+
+def test_the_rim_of_a_mask_moves_by_no_more_than_two_pixels():
+    before = as_input(torch.from_numpy(sphere_pair()))
+    wide = torch.nn.functional.max_pool2d(before[SEEN][None], 5, 1, 2)[0]
+    narrow = -torch.nn.functional.max_pool2d(-before[SEEN][None], 5, 1, 2)[0]
+    moved = []
+    for seed in range(8):
+        x = before.clone()
+        _shift_rim(x, np.random.default_rng(seed))
+        assert (x[SEEN] <= wide).all() and (x[SEEN] >= narrow).all()
+        moved.append(int((x[SEEN] != before[SEEN]).sum()))
+    assert min(moved) >= 0 and max(moved) > 20
 
 
 def test_smaller_crops_blend_pictures_but_no_surfaces():

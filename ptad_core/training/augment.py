@@ -1,4 +1,8 @@
-"""Pairs of bytes -> batches of floats, each time looking different: mirrored, turned, recoloured, noisy, cluttered."""
+"""Pairs of bytes -> batches of floats, each time looking different.
+
+They are mirrored, turned, recoloured, shaded, painted over, noisy and cluttered, with masks as segmentations err. What
+differs between picture and reference stays as it is: nothing that is done depends on the shape that the CAD has.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,12 @@ CLUTTER = 0.35
 """Share of pictures whose background is exchanged."""
 MASK_LOST = 0.15
 """Share of pictures whose object mask is disturbed, so that the network looks at the picture too."""
+MASK_SHIFTED = 0.2
+"""Share of object masks whose rim lies off by a pixel or two, here and there, as that of a segmentation does."""
+MIXED, INVERTED = 0.35, 0.06
+"""Share of pictures whose channels are mixed with each other, and whose light and dark are exchanged."""
+SHADED, PAINTED, STUCK = 0.4, 0.3, 0.15
+"""Share of parts over which light falls off, which are painted with bands or blotches, and which bear stickers."""
 
 
 def as_input(pairs: Tensor) -> Tensor:
@@ -27,11 +37,19 @@ def augment(pairs: Tensor, targets: Tensor, rng: np.random.Generator) -> tuple[T
     x, y = as_input(pairs), as_input(targets)
     for k in range(len(x)):
         x[k], y[k] = _turned(x[k], y[k], rng)
+        if rng.random() < SHADED:
+            x[k, IMAGE] *= _field(x.shape[-1], int(rng.integers(2, 5)), rng).mul_(rng.uniform(0.1, 0.5)).exp_()
+        if rng.random() < PAINTED:
+            _paint(x[k], rng)
+        if rng.random() < STUCK:
+            _stick(x[k], rng)
         x[k, IMAGE] = _recoloured(x[k, IMAGE], rng)
         if rng.random() < CLUTTER:
             _clutter(x[k], rng)
         if rng.random() < MASK_LOST:
             _disturb_mask(x[k], rng)
+        elif rng.random() < MASK_SHIFTED:
+            _shift_rim(x[k], rng)
     return x, y
 
 
@@ -54,6 +72,13 @@ def _turned(x: Tensor, y: Tensor, rng: np.random.Generator) -> tuple[Tensor, Ten
 def _recoloured(image: Tensor, rng: np.random.Generator) -> Tensor:
     """Exchange channels, change light and contrast, fade to grey, blur, add noise; (3, S, S) in 0..1."""
     image = image[torch.from_numpy(rng.permutation(3))]
+    if rng.random() < MIXED:
+        mixer = np.eye(3) + rng.normal(0, 0.25, (3, 3))
+        image = torch.einsum("ij,jhw->ihw", torch.from_numpy(mixer / mixer.sum(1, keepdims=True).clip(0.4)).float(),
+                             image)
+        image = image.clamp(0, 1)
+    if rng.random() < INVERTED:
+        image = 1 - image
     if rng.random() < 0.15:
         image = image.mean(0, keepdim=True).expand(3, -1, -1)
     gain = torch.from_numpy(rng.uniform(0.75, 1.3) * rng.uniform(0.9, 1.1, 3)).float()[:, None, None]
@@ -63,6 +88,52 @@ def _recoloured(image: Tensor, rng: np.random.Generator) -> Tensor:
     if rng.random() < 0.5:
         image = image + torch.randn(image.shape) * float(rng.uniform(0.0, 0.03))
     return image.clamp(0, 1)
+
+
+def _field(size: int, cells: int, rng: np.random.Generator, mode: str = "bicubic") -> Tensor:
+    """Return a (size, size) field of random values about 0, of spread 1, with so many bumps along a side."""
+    coarse = torch.from_numpy(rng.normal(size=(1, 1, cells, cells))).float()
+    return functional.interpolate(coarse, size=(size, size), mode=mode)[0, 0]
+
+
+def _paint(x: Tensor, rng: np.random.Generator) -> None:
+    """Mix a second colour into the part, in bands that bend or in blotches, sharp or soft, in place."""
+    size, style = x.shape[-1], int(rng.integers(3))
+    if style == 0:
+        tone = _field(size, int(rng.integers(3, 24)), rng)
+    else:
+        angle, pitch = rng.uniform(0, np.pi), rng.uniform(5, 60)
+        across = torch.arange(size) / pitch * 2 * np.pi
+        way = across[None] * float(np.cos(angle)) + across[:, None] * float(np.sin(angle))
+        tone = torch.sin(way + _field(size, 4, rng) * (1.5 if style == 1 else 0.2))
+    share = torch.sigmoid((tone - float(rng.normal(0, 0.6))) * float(np.exp(rng.uniform(0.0, 3.0))))
+    share = share * float(rng.uniform(0.1, 0.8)) * (x[SEEN] > 0.5)
+    light = x[IMAGE].mean(0, keepdim=True) + 0.15  # the paint is lit as what is below
+    colour = torch.from_numpy(rng.uniform(0, 1.6, (3, 1, 1))).float()
+    x[IMAGE] = (x[IMAGE] * (1 - share) + colour * light * share).clamp(0, 1)
+
+
+def _stick(x: Tensor, rng: np.random.Generator) -> None:
+    """Put a few small patches of colour onto the part, half transparent at times, in place."""
+    size = x.shape[-1]
+    for _ in range(int(rng.integers(1, 4))):
+        height, width = (int(k) for k in rng.integers(size // 24, size // 7, 2))
+        top, left = int(rng.integers(size - height)), int(rng.integers(size - width))
+        patch = slice(top, top + height), slice(left, left + width)
+        below = x[IMAGE][:, *patch]
+        colour = torch.from_numpy(rng.uniform(0, 1.6, (3, 1, 1))).float() * (below.mean(0, keepdim=True) + 0.1)
+        share = float(rng.uniform(0.3, 0.9)) * (x[SEEN][patch] > 0.5)
+        x[IMAGE][:, *patch] = (below * (1 - share) + colour * share).clamp(0, 1)
+
+
+def _shift_rim(x: Tensor, rng: np.random.Generator) -> None:
+    """Let the object mask reach a pixel or two too far in some places, and not far enough in others, in place."""
+    seen, where = x[SEEN][None], _field(x.shape[-1], int(rng.integers(3, 14)), rng)
+    reach = 2 * int(rng.integers(1, 3)) + 1
+    wide = functional.max_pool2d(seen, reach, 1, reach // 2)[0]
+    narrow = -functional.max_pool2d(-seen, reach, 1, reach // 2)[0]
+    limit = float(rng.uniform(0.5, 1.5))
+    x[SEEN] = torch.where(where > limit, wide, torch.where(where < -limit, narrow, x[SEEN]))
 
 
 def _clutter(x: Tensor, rng: np.random.Generator) -> None:
