@@ -160,18 +160,25 @@ def _search(query: Query, reference: Reference, config: PoseConfig, seed: PoseSe
     answer = _answer(query, reference, fits, seed, image_bgr)
     # A pose that is followed was looked at when it was found.
     if source != SeedSource.TRACK and is_unsettled(query, reference, answer.fit, answer.found, answer.covariance):
-        begun = answer.fit.T_camera_part
-        other = seed.T_camera_part if seed is not None else fits[answer.fit is fits[0] and len(fits) > 1].T_camera_part
-        sectors = [fit.T_camera_part for part in without_sectors(query)
-                   for fit in _fit_all(part, reference, [begun, other], SECTOR_REACH_PX, ROUGH_STEPS, 1, device)
-                   if np.isfinite(fit.cost_px)]
-        rough = _best(_fit_all(query, reference, sectors, NEIGHBOUR_REACH_PX, NEIGHBOUR_STEPS, 2, device))
-        contours = _narrowed(query, reference, rough, finalists, finalists, device)
-        poses = [fit.T_camera_part for fit in contours if not same_pose(fit, answer.fit, reference)]
-        poses += least_known(query, reference, answer.fit)
-        fits += _refine(query, reference, poses, config.max_iterations, device)
+        fits += _second_look(query, reference, config, answer.fit, fits, seed, device)
         answer = _answer(query, reference, sorted(fits, key=_cost), seed, image_bgr)
     return _report(query, config, answer, source)
+
+
+def _second_look(query: Query, reference: Reference, config: PoseConfig, doubtful: MaskFit, fits: list[MaskFit],
+                 seed: PoseSeed | None, device: PoseDevice | None) -> list[MaskFit]:
+    """Poses that explain the outline without one of its sectors, and those beside a fit that it tells least apart."""
+    starts = [doubtful.T_camera_part]
+    starts += ([seed.T_camera_part] if seed is not None else
+               [fit.T_camera_part for fit in fits if fit is not doubtful][:1])
+    sectors = [fit.T_camera_part for part in without_sectors(query)
+               for fit in _fit_all(part, reference, starts, SECTOR_REACH_PX, ROUGH_STEPS, 1, device)
+               if np.isfinite(fit.cost_px)]
+    rough = _best(_fit_all(query, reference, sectors, NEIGHBOUR_REACH_PX, NEIGHBOUR_STEPS, 2, device))
+    contours = _narrowed(query, reference, rough, config.finalists, config.finalists, device)
+    poses = [fit.T_camera_part for fit in contours if not same_pose(fit, doubtful, reference)]
+    poses += least_known(query, reference, doubtful)
+    return _refine(query, reference, poses, config.max_iterations, device)
 
 
 def _narrowed(query: Query, reference: Reference, rough: list[ContourFit], neighbours: int, finalists: int,
