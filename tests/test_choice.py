@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 from core_parts import CAMERA, as_segmentation, bracket, exact_mask, seen_from
 
+from ptad_core.camera import Camera
 from ptad_core.config import ReferenceConfig
 from ptad_core.frames import make_transform, rotation_exp
 from ptad_core.outline import Outline
+from ptad_core.pose import choice
 from ptad_core.pose.choice import choose, different
 from ptad_core.pose.query import Query, make_query
 from ptad_core.pose.refine import MaskFit
 from ptad_core.reference import Reference, reference_from_mesh
-from ptad_core.types import FloatArray, PoseSeed, SeedSource
+from ptad_core.types import FloatArray, FloatImage, PoseSeed, SeedSource
 
 T_TRUE = seen_from(bracket(), (0.5, -0.6, 0.7), 0.5)
 EMPTY = Outline(np.zeros((0, 2)), np.zeros((0, 2)))
@@ -61,6 +63,21 @@ def test_the_seed_tells_like_outlines_apart_and_no_others(query: Query, referenc
     best, rival, lead = choose([fit(25, far_px), fit(0, 0.52)], query, reference, seed, None)
     assert best.cost_px == expected_px
     assert rival is not None and lead > 0
+
+
+@pytest.mark.parametrize(("angle_deg", "cost_px", "taken"), [
+    (10, 0.34, True), (10, 0.40, False), (2, 0.34, False), (60, 0.90, True), (60, 1.60, False)])
+def test_inner_edges_are_asked_where_outlines_are_nearly_alike(
+        angle_deg: float, cost_px: float, taken: bool, query: Query, reference: Reference,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """Edges speak for the second pose: near by within a tenth, a rival within a factor, and never for the same one."""
+    def support(_gradient: FloatImage, _camera: Camera, _reference: Reference, T_camera_part: FloatArray) -> float:
+        return 1.0 if np.allclose(T_camera_part, T_TRUE) else 10.0
+
+    monkeypatch.setattr(choice, "interior_support", support)
+    picture = np.zeros((CAMERA.height, CAMERA.width, 3), np.uint8)
+    best, _, _ = choose([fit(0, 0.3), fit(angle_deg, cost_px)], query, reference, None, picture)
+    assert (best.cost_px == cost_px) is taken
 
 
 def test_a_seed_found_in_the_same_image_is_no_evidence(query: Query, reference: Reference) -> None:
