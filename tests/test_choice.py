@@ -80,6 +80,19 @@ def test_inner_edges_are_asked_where_outlines_are_nearly_alike(
     assert (best.cost_px == cost_px) is taken
 
 
+def test_rivals_of_a_pose_that_its_edges_chose_are_looked_at_too(query: Query, reference: Reference,
+                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    """Near the best outline, and worse by a third, one is not asked at first; but it is a rival of the one chosen."""
+    def support(_gradient: FloatImage, _camera: Camera, _reference: Reference, T_camera_part: FloatArray) -> float:
+        return 1.0 if np.allclose(T_camera_part, T_TRUE) else 2.0
+
+    monkeypatch.setattr(choice, "interior_support", support)
+    picture = np.zeros((CAMERA.height, CAMERA.width, 3), np.uint8)
+    best, rival, lead = choose([fit(0, 0.3), fit(-10, 0.32), fit(15, 0.5)], query, reference, None, picture)
+    assert best.cost_px == 0.32 and rival is not None and rival.cost_px == 0.5
+    assert lead == pytest.approx(0.8 / 0.62 - 1)
+
+
 def test_a_seed_found_in_the_same_image_is_no_evidence(query: Query, reference: Reference) -> None:
     seed = PoseSeed(turned(0), SeedSource.TRACK, 1.0, 0.002, from_image=True)
     assert choose([fit(10, 0.50), fit(0, 0.52)], query, reference, seed, None)[0].cost_px == 0.50

@@ -25,10 +25,10 @@ SAME_DEG, SAME_DIAMETERS = 5.0, 0.05
 def wrong_seeds(frames: Iterable[Frame], reference: Reference, config: CellConfig) -> Mapping[str, int]:
     """Inspect frames with their seed, and again with it ``OFF_DEG`` and ``OFF_M`` off in a drawn direction.
 
-    Each frame stands alone, nothing is tracked. Only frames whose pose is trusted with the right seed are asked again.
+    Each frame stands alone, nothing is tracked. Only frames that are inspected with the right seed are asked again.
 
     Returns:
-        How often the pose was ``recovered``, the frame ``refused``, or another pose taken, ``wrong``.
+        How often the pose was ``recovered``, the frame ``refused`` by any stage, or another pose inspected, ``wrong``.
     """
     rng = np.random.default_rng(0)
     inspector = Inspector(reference, config)

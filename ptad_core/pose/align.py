@@ -158,7 +158,7 @@ def _search(query: Query, reference: Reference, config: PoseConfig, seed: PoseSe
         words = f"from no candidate ({source}) does the CAD's outline meet the mask's"
         return Alignment(None, (Reason.POSE_NOT_FOUND,), words)
     answer = _answer(query, reference, fits, seed, image_bgr)
-    # A pose that is followed was looked at when it was found.
+    # Not what is followed, from image to image or from one look at an image to the next: it began with such an answer.
     if source != SeedSource.TRACK and is_unsettled(query, reference, answer.fit, answer.found, answer.covariance):
         fits += _second_look(query, reference, config, answer.fit, fits, seed, device)
         answer = _answer(query, reference, sorted(fits, key=_cost), seed, image_bgr)
@@ -169,7 +169,7 @@ def _second_look(query: Query, reference: Reference, config: PoseConfig, doubtfu
                  seed: PoseSeed | None, device: PoseDevice | None) -> list[MaskFit]:
     """Poses that explain the outline without one of its sectors, and those beside a fit that it tells least apart."""
     starts = [doubtful.T_camera_part]
-    starts += ([seed.T_camera_part] if seed is not None else
+    starts += (_in_front(seed, reference) if seed is not None else
                [fit.T_camera_part for fit in fits if fit is not doubtful][:1])
     sectors = [fit.T_camera_part for part in without_sectors(query)
                for fit in _fit_all(part, reference, starts, SECTOR_REACH_PX, ROUGH_STEPS, 1, device)
@@ -209,8 +209,13 @@ def _candidates(query: Query, reference: Reference, config: PoseConfig, seed: Po
     angle_deg = max(MIN_CONE_DEG, 2 * seed.sigma_rotation_deg)
     allowed = cone(query, reference, seed.T_camera_part[:3, :3], angle_deg)
     around = candidate_poses(query, reference, allowed, SEEDED_HYPOTHESES, APART_IN_CONE_DEG, rank)
-    in_front = (seed.T_camera_part[:3, :3] @ reference.center_m + seed.T_camera_part[:3, 3])[2] > 0
-    return ([seed.T_camera_part] if in_front else []) + around
+    return _in_front(seed, reference) + around
+
+
+def _in_front(seed: PoseSeed, reference: Reference) -> list[FloatArray]:
+    """The seed's pose, if it puts the part before the camera."""
+    T = seed.T_camera_part
+    return [T] if (T[:3, :3] @ reference.center_m + T[:3, 3])[2] > 0 else []
 
 
 def _turns(seed: PoseSeed | None, cost_px: float) -> list[FloatArray]:

@@ -53,19 +53,28 @@ def choose(fits: Sequence[MaskFit], query: Query, reference: Reference, seed: Po
         seed: where the part was expected, if it was.
         image_bgr: (H, W, 3) rectified; without it nothing is known of the inside.
     """
-    cost = [(fit.cost_px + NOISE_PX) * _distrust(fit.T_camera_part, seed, reference) for fit in fits]
-    first = int(np.argmin(cost))
-    if image_bgr is not None:
+    outline = [(fit.cost_px + NOISE_PX) * _distrust(fit.T_camera_part, seed, reference) for fit in fits]
+    cost, first = list(outline), int(np.argmin(outline))
+    looked: list[int] = []
+    while image_bgr is not None:
+        # Whoever is first is held against all that are close to it: costs without a look inside are no match for it.
         close = [k for k, fit in enumerate(fits) if k == first or (
-            cost[k] < (1 + (CLEAR_LEAD if _rivals(fits[first], fit, reference) else NEAR_LEAD)) * cost[first]
+            outline[k] < (1 + (CLEAR_LEAD if _rivals(fits[first], fit, reference) else NEAR_LEAD)) * min(outline)
             and not same_pose(fits[first], fit, reference)
             and not any(same_pose(fit, other, reference) for other in fits[:k]))]
-        if len(close) > 1:
+        if len(close) == 1 and not looked:
+            break
+        if not looked:
             picture = query.window.crop(image_bgr.astype(np.float32)).clip(0, 255).astype(np.uint8)
             gradient = colour_gradient(to_lab(picture))
-            for k in close:
+        for k in close:
+            if k not in looked:
+                looked.append(k)
                 cost[k] /= interior_support(gradient, query.camera, reference, fits[k].T_camera_part)
-        first = min(close, key=cost.__getitem__)
+        best = min(looked, key=cost.__getitem__)
+        if best == first:
+            break
+        first = best
     rivals = [k for k, fit in enumerate(fits) if _rivals(fits[first], fit, reference)]
     if not rivals:
         return fits[first], None, np.inf

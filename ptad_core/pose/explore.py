@@ -23,7 +23,7 @@ from ptad_core.reference.build import Reference
 from ptad_core.types import FloatArray
 
 UNSETTLED_PX = 0.2
-"""An answer that is surer than this, in pixels of the image, gets no second look."""
+"""An answer that is surer than this, in pixels of the crop or the image, whichever are coarser, gets no second look."""
 ROUGH_PX, UNSETTLED_NOISES = 0.75, 0.6
 """Nor one to an outline of so much noise, crop pixels, that is as sure as such an outline allows."""
 SECTORS = 8
