@@ -12,9 +12,9 @@ from scipy.spatial.transform import Rotation
 from benchmarks.pose.conditions import CAMERA, Condition, make_scene, sphere_view
 from benchmarks.pose.errors import pose_error
 from benchmarks.pose.objects import BenchObject
-from benchmarks.pose.run import segmented
+from benchmarks.pose.run import seed_off, segmented
 from ptad_core.config import PoseConfig, ReferenceConfig
-from ptad_core.frames import make_transform, rotation_exp, transform_points
+from ptad_core.frames import rotation_exp, transform_points
 from ptad_core.pose import align
 from ptad_core.pose.explore import (
     SECTOR_DEG,
@@ -29,7 +29,7 @@ from ptad_core.pose.query import Query, make_query
 from ptad_core.pose.refine import refine_mask
 from ptad_core.reference import Reference
 from ptad_core.synthesis.families import FAMILIES
-from ptad_core.types import FloatArray, PoseSeed, SeedSource
+from ptad_core.types import FloatArray
 
 
 def asked(T: FloatArray) -> Query:
@@ -37,16 +37,6 @@ def asked(T: FloatArray) -> Query:
     segmentation = as_segmentation(exact_mask(bracket(), T, CAMERA))
     assert segmentation.box_px is not None
     return make_query(segmentation.mask, segmentation.box_px, CAMERA, 256)
-
-
-def off_seed(T: FloatArray, item: BenchObject, rng: np.random.Generator) -> PoseSeed:
-    """A first guess 10 degrees and 5 % of the distance off."""
-    axis, way = rng.normal(size=(2, 3))
-    centre = T[:3, :3] @ item.reference.center_m + T[:3, 3]
-    R = rotation_exp(axis / np.linalg.norm(axis) * np.radians(10)) @ T[:3, :3]
-    off_m = 0.05 * float(np.linalg.norm(centre))
-    moved = centre + way / np.linalg.norm(way) * off_m
-    return PoseSeed(make_transform(R, moved - R @ item.reference.center_m), SeedSource.TF, 10.0, off_m)
 
 
 @pytest.mark.parametrize(("family", "draw"), [("truck", 15), ("pump", 16)])
@@ -57,7 +47,7 @@ def test_a_portion_that_moved_drags_the_first_look_and_not_the_second(
     T = sphere_view(item, rng)
     scene = make_scene(item, T, Condition.POSITIONAL, rng)
     assert scene is not None
-    seed = off_seed(T, item, rng)
+    seed = seed_off(T, item, rng)
 
     def found() -> bool:
         pose = align(segmented(scene), CAMERA, item.reference, PoseConfig(), (seed,), scene.image_bgr).pose

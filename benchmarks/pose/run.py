@@ -13,7 +13,8 @@ from benchmarks.pose.conditions import CAMERA, Condition, Scene, make_scene, rin
 from benchmarks.pose.errors import nees, pose_error
 from benchmarks.pose.objects import BenchObject
 from ptad_core.config import PoseConfig, SegmentationConfig
-from ptad_core.frames import make_transform, rotation_exp
+from ptad_core.evaluation.wrong_seed import turned_and_shifted
+from ptad_core.frames import make_transform
 from ptad_core.pose import align
 from ptad_core.pose.align import PoseDevice
 from ptad_core.pose.paper import PaperBaseline, PaperFit
@@ -133,7 +134,7 @@ def answered(mode: Mode, item: BenchObject, pair: int, condition: Condition, sce
 def _timed(mode: Mode, item: BenchObject, scene: Scene, segmentation: Segmentation, rng: np.random.Generator,
            device: PoseDevice | None) -> tuple[Alignment | PaperFit | None, float, float]:
     """Ask one mode; return the answer with the wall time and the processor time of all threads, in seconds."""
-    seeds = (_seed_off(scene.T_camera_part, item, rng),) if mode.seeded else ()
+    seeds = (seed_off(scene.T_camera_part, item, rng),) if mode.seeded else ()
     image = scene.image_bgr if mode.picture else None
     baseline = _baseline(item) if mode.config is None else None
     answer: Alignment | PaperFit | None
@@ -209,14 +210,10 @@ def warm_up(item: BenchObject, modes: tuple[Mode, ...], device: PoseDevice | Non
         _timed(mode, item, scene, segmented(scene), np.random.default_rng(0), device)
 
 
-def _seed_off(T: FloatArray, item: BenchObject, rng: np.random.Generator) -> PoseSeed:
+def seed_off(T: FloatArray, item: BenchObject, rng: np.random.Generator) -> PoseSeed:
     """A first guess that is off by exactly the stated angle and distance, in any direction."""
-    axis, way = rng.normal(size=(2, 3))
-    centre = T[:3, :3] @ item.reference.center_m + T[:3, 3]
-    R = rotation_exp(axis / np.linalg.norm(axis) * np.radians(SEED_OFF_DEG)) @ T[:3, :3]
-    off_m = SEED_OFF_SHARE * float(np.linalg.norm(centre))
-    moved = centre + way / np.linalg.norm(way) * off_m
-    return PoseSeed(make_transform(R, moved - R @ item.reference.center_m), SeedSource.TF, SEED_OFF_DEG, off_m)
+    off_m = SEED_OFF_SHARE * float(np.linalg.norm(T[:3, :3] @ item.reference.center_m + T[:3, 3]))
+    return PoseSeed(turned_and_shifted(T, item.reference, SEED_OFF_DEG, off_m, rng), SeedSource.TF, SEED_OFF_DEG, off_m)
 
 
 def _iou(a: np.ndarray, b: np.ndarray) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 
 import numpy as np
@@ -49,7 +49,10 @@ def detect(image_bgr: ColorImage, segmentation: Segmentation, view: View | None,
                          "the aligned part is not in the image")
     # The network needs nothing of what geometry measures: a core for each.
     asked = None if examiner is None else _beside.submit(examiner.ask, image_bgr, segmentation.mask, view, diameter_m)
-    geometry = measure(image_bgr, segmentation.mask, view, diameter_m, config)
+    try:
+        geometry = measure(image_bgr, segmentation.mask, view, diameter_m, config)
+    finally:
+        wait([] if asked is None else [asked])  # nothing of one image goes on beside the next
     if geometry.coarsest_mm > config.tolerance_mm:
         return Detection(nothing, 0.0, threshold, (), (Reason.TOO_COARSE,),
                          f"the image shows deviations from {geometry.coarsest_mm:.1f} mm on, expected the tolerance of "

@@ -15,7 +15,7 @@ from ptad_core.frames import make_transform, rotation_exp
 from ptad_core.inspector import Inspector
 from ptad_core.reference import Reference
 from ptad_core.reference.symmetry import symmetric_angle_deg
-from ptad_core.types import AlignedPose, PoseSeed, Verdict
+from ptad_core.types import AlignedPose, FloatArray, Verdict
 
 OFF_DEG, OFF_M = 15.0, 0.05
 SAME_DEG, SAME_DIAMETERS = 5.0, 0.05
@@ -43,7 +43,8 @@ def wrong_seeds(frames: Iterable[Frame], reference: Reference, config: CellConfi
         right = ask(frame) if frame.seed is not None else None
         if right is None or frame.seed is None:
             continue
-        found = ask(replace(frame, seed=_turned_and_shifted(frame.seed, reference, rng)))
+        T = turned_and_shifted(frame.seed.T_camera_part, reference, OFF_DEG, OFF_M, rng)
+        found = ask(replace(frame, seed=replace(frame.seed, T_camera_part=T)))
         if found is None:
             counts["refused"] += 1
         else:
@@ -51,12 +52,13 @@ def wrong_seeds(frames: Iterable[Frame], reference: Reference, config: CellConfi
     return counts
 
 
-def _turned_and_shifted(seed: PoseSeed, reference: Reference, rng: np.random.Generator) -> PoseSeed:
+def turned_and_shifted(T_camera_part: FloatArray, reference: Reference, off_deg: float, off_m: float,
+                       rng: np.random.Generator) -> FloatArray:
+    """Turn a pose about the part's centre by so much, and shift it so far, in directions that are drawn."""
     axis, way = (v / np.linalg.norm(v) for v in rng.normal(size=(2, 3)))
-    T = seed.T_camera_part
-    centre = T[:3, :3] @ reference.center_m + T[:3, 3]
-    R = rotation_exp(np.radians(OFF_DEG) * axis) @ T[:3, :3]
-    return replace(seed, T_camera_part=make_transform(R, centre + OFF_M * way - R @ reference.center_m))
+    centre = T_camera_part[:3, :3] @ reference.center_m + T_camera_part[:3, 3]
+    R = rotation_exp(np.radians(off_deg) * axis) @ T_camera_part[:3, :3]
+    return make_transform(R, centre + off_m * way - R @ reference.center_m)
 
 
 def _same(a: AlignedPose, b: AlignedPose, reference: Reference) -> bool:
