@@ -23,7 +23,7 @@ NOTHING = np.zeros((MAP_PX, MAP_PX), np.float32)
 def outcome(name: str, score: float, kind: str = "good", part: str = "one", verdict: Verdict = Verdict.PASS,
             **values: object) -> Outcome:
     plain = Outcome(name, part, "family", kind, kind != "good", verdict, (), score, 0.0, 0.0, 0.0, math.log(score),
-                    math.nan, math.nan, None, None, NOTHING, np.zeros(NOTHING.shape, bool), 0.1, 20.0)
+                    math.nan, math.nan, None, None, math.nan, NOTHING, np.zeros(NOTHING.shape, bool), 0.1, 20.0)
     return replace(plain, **values)  # type: ignore[arg-type]
 
 
@@ -97,8 +97,24 @@ def test_calibration_on_other_parts_keeps_its_promise_on_average() -> None:
     assert calibrated(good[:20:20], 0.01)["frr_measured"] is None
 
 
+def test_defects_are_counted_by_how_much_of_the_part_they_cover() -> None:
+    rng = np.random.default_rng(2)
+    good = [outcome(f"g{k}", float(rng.uniform(0.5, 1)), part=f"part {k % 20}") for k in range(400)]
+    small = [outcome(f"s{k}", float(rng.uniform(0.5, 1)), "dent", part=f"part {k % 20}", shown_pct=0.5)
+             for k in range(40)]
+    large = [outcome(f"l{k}", 9.0, "missing", part=f"part {k % 20}", shown_pct=10.0,
+                     verdict=Verdict.CANNOT_INSPECT if k % 4 == 0 else Verdict.FAIL) for k in range(40)]
+    unknown = [outcome("u", 9.0, "missing", part="part 1")]
+    sizes = metrics([*good, *small, *large, *unknown])["sizes"]
+    assert list(sizes) == ["0 to 1", "from 10"]
+    assert sizes["from 10"] == {"defects": 40, "auc": 1.0, "found": 0.75, "refused": 0.25}
+    assert sizes["0 to 1"]["defects"] == 40 and sizes["0 to 1"]["refused"] == 0.0
+    assert sizes["0 to 1"]["auc"] == pytest.approx(0.5, abs=0.1) and sizes["0 to 1"]["found"] < 0.1
+
+
 def test_report_shows_figures_curves_and_worst_cases(tmp_path: Path) -> None:
-    outcomes = [outcome("a", 0.2), outcome("b", 9.0), outcome("c", 2.0, "missing"), outcome("d", 0.1, "dent")]
+    outcomes = [outcome("a", 0.2), outcome("b", 9.0), outcome("c", 2.0, "missing", shown_pct=2.0),
+                outcome("d", 0.1, "dent")]
     assert badness(outcomes[1]) > badness(outcomes[0]) and badness(outcomes[3]) > badness(outcomes[2])
     figures = metrics(outcomes)
     write_report(tmp_path, outcomes, figures, {o.name: np.zeros((64, 64, 3), np.uint8) for o in outcomes})
@@ -106,5 +122,6 @@ def test_report_shows_figures_curves_and_worst_cases(tmp_path: Path) -> None:
         p.name for p in tmp_path.iterdir()}
     assert json.loads((tmp_path / "metrics.json").read_text())["auc"] == figures["auc"]
     assert f"| auc | {figures['auc']} |" in (tmp_path / "report.md").read_text()
+    assert "| 1 to 3 | 1 | 0.5 | None | 0.0 |" in (tmp_path / "report.md").read_text()  # one part calibrates nothing
     lines = [json.loads(line) for line in (tmp_path / "outcomes.jsonl").read_text().splitlines()]
     assert [line["score"] for line in lines] == [0.2, 9.0, 2.0, 0.1]

@@ -12,6 +12,9 @@
   for the part itself: the mean keeps it all the same as long as parts are drawn alike.
 - ``box_iou_tp``: mean IoU of the boxes over the defective pictures that were failed; ``box_iou_all``: over all
   defective pictures, those that were not failed counting as 0.
+- ``sizes``: of the defects that cover so much of what is seen of the part, in percent: how many there are, their
+  ``auc`` against all good pictures, and what share is ``found`` at the calibrated threshold and ``refused`` a verdict.
+  Found is the mean over the same deals; what is neither found nor refused passed.
 - ``pixel_auroc``: over all pixels of all pictures; ``aupro30``: mean overlap with each defect, integrated over the
   false-positive rate up to 0.3 and divided by it.
 """
@@ -20,6 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -36,6 +40,8 @@ FPR_LIMIT = 0.3
 LEVELS = 400
 BOOTSTRAPS = 1000
 DEALS, QUARTERS = 100, 4
+SIZES_PCT = (0.0, 1.0, 3.0, 10.0)
+"""Where classes of defects' sizes begin; see ``sizes``."""
 
 Scores = Callable[[Outcome], float]
 EVIDENCE: Mapping[str, Scores] = MappingProxyType({
@@ -60,7 +66,7 @@ def metrics(outcomes: Sequence[Outcome], rate: float = 0.01) -> dict[str, Any]:
         "pose_error_deg": _median([o.pose_error_deg for o in outcomes]),
         "ms_per_image": _median([o.detect_ms for o in outcomes]),
         "kinds": kinds(outcomes, EVIDENCE["fused"]), "kinds_network": kinds(outcomes, EVIDENCE["network"]),
-        "kinds_geometry": kinds(outcomes, EVIDENCE["geometry"]),
+        "kinds_geometry": kinds(outcomes, EVIDENCE["geometry"]), "sizes": sizes(outcomes, rate),
         "families": {family: auc_of([o for o in outcomes if o.family == family], lambda o: o.score)
                      for family in sorted({o.family for o in outcomes})},
     }
@@ -112,29 +118,67 @@ def intervals(outcomes: Sequence[Outcome]) -> dict[str, Any]:
             if len(values) and np.isfinite(values).all() else None for name, values in of.items()}
 
 
-def calibrated(outcomes: Sequence[Outcome], rate: float) -> dict[str, Any]:
-    """Return what a calibration promises and keeps. Fewer good pictures than the rate takes raise the promised rate."""
+@dataclass(frozen=True, slots=True)
+class Deals:
+    """Every picture with a verdict judged by a calibration on other parts, once in each deal.
+
+    Attributes:
+        outcomes: n of them.
+        failed: (deals, n) bool.
+        promised: rate of false rejects; fewer good pictures than it takes raise it.
+    """
+
+    outcomes: Sequence[Outcome]
+    failed: NDArray[np.bool_]
+    promised: float
+
+
+def dealt(outcomes: Sequence[Outcome], rate: float) -> Deals | None:
+    """Calibrate on three quarters of the parts and judge the last one, in turn; None with fewer than two parts."""
     usable = [o for o in outcomes if o.inspected]
     score, defective = np.array([o.score for o in usable]), np.array([o.defective for o in usable], bool)
     parts, part = np.unique([o.part for o in usable], return_inverse=True)
     if len(parts) < 2 or defective.all():
-        return {"frr_promised": None, "frr_measured": None, "frr_range": None, "acc_calibrated": None}
+        return None
     rng = np.random.default_rng(0)
-    promised, rejected, right = rate, [], []
-    for _ in range(DEALS):
+    promised, failed = rate, np.zeros((DEALS, len(usable)), bool)
+    for deal in failed:
         quarter = (rng.permutation(len(parts)) % min(QUARTERS, len(parts)))[part]
-        failed = np.zeros(len(usable), bool)
         for turn in np.unique(quarter):
             good = np.sort(score[(quarter != turn) & ~defective])
             used = max(rate, 1 / (len(good) + 1))
             promised = max(promised, used)
             judged = quarter == turn
-            failed[judged] = score[judged] > (threshold_of(tuple(good), used) if len(good) else math.inf)
-        rejected.append(float(failed[~defective].mean()))
-        right.append(float((failed == defective).mean()))
-    return {"frr_promised": promised, "frr_measured": float(np.mean(rejected)),
+            deal[judged] = score[judged] > (threshold_of(tuple(good), used) if len(good) else math.inf)
+    return Deals(usable, failed, promised)
+
+
+def calibrated(outcomes: Sequence[Outcome], rate: float) -> dict[str, Any]:
+    """Return what a calibration promises and keeps."""
+    deals = dealt(outcomes, rate)
+    if deals is None:
+        return {"frr_promised": None, "frr_measured": None, "frr_range": None, "acc_calibrated": None}
+    defective = np.array([o.defective for o in deals.outcomes])
+    rejected = deals.failed[:, ~defective].mean(axis=1)
+    return {"frr_promised": deals.promised, "frr_measured": float(rejected.mean()),
             "frr_range": [round(float(q), 4) for q in np.quantile(rejected, (0.025, 0.975))],
-            "acc_calibrated": float(np.mean(right))}
+            "acc_calibrated": float((deals.failed == defective).mean())}
+
+
+def sizes(outcomes: Sequence[Outcome], rate: float) -> dict[str, dict[str, Any]]:
+    """Return how well defects are told by how much of the part they cover (``Outcome.shown_pct``)."""
+    deals = dealt(outcomes, rate)
+    found = {} if deals is None else dict(zip((o.name for o in deals.outcomes), deals.failed.mean(axis=0), strict=True))
+    good = [o for o in outcomes if not o.defective]
+    out = {}
+    for low, high in zip(SIZES_PCT, (*SIZES_PCT[1:], math.inf), strict=True):
+        here = [o for o in outcomes if o.defective and low <= o.shown_pct < high]
+        if here:
+            out[f"{low:g} to {high:g}" if math.isfinite(high) else f"from {low:g}"] = {
+                "defects": len(here), "auc": auc_of([*good, *here], EVIDENCE["fused"]),
+                "found": float(np.mean([found.get(o.name, 0.0) for o in here])) if deals is not None else None,
+                "refused": float(np.mean([not o.inspected for o in here]))}
+    return out
 
 
 def boxes(outcomes: Sequence[Outcome]) -> dict[str, Any]:

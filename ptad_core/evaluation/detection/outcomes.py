@@ -45,6 +45,8 @@ class Outcome:
         unrefined_logit: the network's opinion at the best candidate view, without any refinement; NaN likewise.
         query_logit: opinion of a network that sees the picture alone, in the same window; NaN likewise.
         box_found, box_true: None where there is none.
+        shown_pct: how much of what is seen of the part the defect covers, in percent; NaN where there is none, where it
+            is not known, and where no part was seen.
         found: (MAP_PX, MAP_PX) the anomaly map.
         truth: (MAP_PX, MAP_PX) bool, None where it is not known.
         pose_error_deg: NaN where no pose was found or the true one is not known.
@@ -67,6 +69,7 @@ class Outcome:
     query_logit: float
     box_found: Box | None
     box_true: Box | None
+    shown_pct: float
     found: NDArray[np.float32] = field(repr=False)
     truth: NDArray[np.bool_] | None = field(repr=False)
     pose_error_deg: float
@@ -146,7 +149,7 @@ def judge_aligned(aligned: Aligned, network: str, query_only: str = "none") -> O
         float(np.nan_to_num(max(evidence.outline_pct, evidence.edges_pct))), evidence.outline_pct, evidence.edges_pct,
         evidence.network_logit,
         math.nan if unrefined is None or unrefined.evidence is None else unrefined.evidence.network_logit, query_logit,
-        None if detection is None else box_around(detection), case.box_px,
+        None if detection is None else box_around(detection), case.box_px, _shown_pct(case, segmentation),
         nothing if detection is None else _small(detection.anomaly_map),
         None if case.mask is None else _small(case.mask.astype(np.float32)) >= 0.5,
         _error_deg(aligned.alignment, case.T_camera_part), ms)
@@ -173,6 +176,11 @@ def box_around(detection: Detection, share: float = 0.5) -> Box | None:
     x0, y0 = min(b.x for b in boxes), min(b.y for b in boxes)
     x1, y1 = max(b.x + b.width for b in boxes), max(b.y + b.height for b in boxes)
     return Box(x0, y0, x1 - x0, y1 - y0)
+
+
+def _shown_pct(case: Case, segmentation: Segmentation) -> float:
+    seen = int(segmentation.mask.sum())
+    return math.nan if case.mask is None or not case.mask.any() or not seen else 100 * int(case.mask.sum()) / seen
 
 
 def _small(image: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -114,6 +114,10 @@ def _text(figures: dict[str, Any]) -> str:
               "| kind | " + " | ".join(by_kind) + " |", "|---|---|---|---|"]
     lines += [f"| {kind} | " + " | ".join(str(values[kind]) for values in by_kind.values()) + " |"
               for kind in figures["kinds"]]
+    lines += ["", "By how much of what is seen of the part the defect covers; found at the calibrated threshold:", "",
+              "| percent | defects | AUC, fused | found | refused |", "|---|---|---|---|---|"]
+    lines += [f"| {size} | {row['defects']} | {row['auc']} | {row['found']} | {row['refused']} |"
+              for size, row in figures["sizes"].items()]
     lines += ["", "| family | AUC, fused |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in figures["families"].items()]
     return "\n".join([*lines, "", "Curves: roc.png, pr.png. Worst cases: worst.png (picture, anomaly map, truth).", ""])
