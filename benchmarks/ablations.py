@@ -64,7 +64,7 @@ def recipes(options: argparse.Namespace) -> dict[str, Recipe]:
     """Return what is trained, by name."""
     def recipe(form: str, ratio: float = 1.0, rate: float = 2e-3) -> Recipe:
         return Recipe(Form(form, options.width), options.epochs, options.pairs_per_epoch, learning_rate=rate,
-                      ratio=ratio, workers=options.workers)
+                      ratio=ratio, workers=options.workers, bfloat16=options.bfloat16)
     forms = {"query": recipe("query"), "mmpdn": recipe("mmpdn", rate=MMPDN_RATE)}
     return {**{name: forms[name] for name in options.forms},
             **{f"ratio_{ratio:g}": recipe("comparer", ratio) for ratio in options.ratios}}
@@ -103,6 +103,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--pairs-per-epoch", type=int, default=2048)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--bfloat16", action="store_true", help="as of ptad train")
     return parser.parse_args()
 
 

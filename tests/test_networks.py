@@ -9,12 +9,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from safetensors.torch import save_file  # noqa: E402  only where torch is
+from safetensors import safe_open  # noqa: E402  only where torch is
+from safetensors.torch import save_file  # noqa: E402
 
 from ptad_core.detection.network.comparer import Comparer  # noqa: E402
 from ptad_core.detection.network.inputs import CHANNELS, DEPTH, IMAGE, MASK, NORMAL, SEEN  # noqa: E402
 from ptad_core.detection.network.mmpdn import Mmpdn  # noqa: E402
 from ptad_core.detection.network.weights import (  # noqa: E402
+    FIRST,
     Form,
     load_backbone,
     load_weights,
@@ -82,6 +84,25 @@ def test_weights_come_back(form: Form, tmp_path: Path):
         load_weights(path)
     with pytest.raises(NetworkError):
         load_weights(tmp_path / "none.safetensors")
+
+
+def test_weights_of_before_the_light_was_fitted_say_what_they_said(tmp_path: Path):
+    """They have no kernels for what the light explains: zeros take their place."""
+    torch.manual_seed(2)
+    form = Form("comparer", 8)
+    network = form.build().eval()
+    path = tmp_path / "weights.safetensors"
+    network.backbone.conv1.weight.data[:, CHANNELS:] = 0
+    save_weights(network, form, path)
+    with safe_open(path, framework="pt") as file:
+        state, about = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118  no mapping
+    save_file({**state, FIRST: state[FIRST][:, :CHANNELS].contiguous()}, path, about)
+    x = torch.rand(2, CHANNELS, 64, 64)
+    with torch.inference_mode():
+        assert torch.allclose(load_weights(path)[0](x)[0], network(x)[0], atol=1e-2)
+    save_file({**state, FIRST: state[FIRST][:, :3].contiguous()}, path, about)
+    with pytest.raises(NetworkError, match="as `ptad train` writes them"):
+        load_weights(path)
 
 
 def test_comparer_learns_to_see_a_difference():

@@ -1,8 +1,9 @@
 """The form that learns well from nothing: picture and reference go in together, a map of what differs comes out.
 
 Where the two lie on each other to a pixel, features need not be matched across the picture: the first convolution
-already sees both. The target is dense, where material is missing and where there is more (the synthesis knows), and
-the score looks at that map and at the features. The encoder is a ResNet18 again, of any width.
+already sees both, and how much of the picture's light the reference explains. The target is dense, where material is
+missing and where there is more (the synthesis knows), and the score looks at that map and at the features. The encoder
+is a ResNet18 again, of any width.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ptad_core.detection.network import light
 from ptad_core.detection.network.inputs import CHANNELS, IMAGE
 from ptad_core.detection.network.resnet18 import ResNet18
 
@@ -28,7 +30,7 @@ class Comparer(nn.Module):
     def __init__(self, width: int = 32, query_only: bool = False) -> None:
         super().__init__()
         self._query_only = query_only
-        self.backbone = ResNet18(CHANNELS, width)
+        self.backbone = ResNet18(CHANNELS + light.CHANNELS, width)
         sizes = [width, 2 * width, 4 * width, 8 * width]
         self.lateral = nn.ModuleList(nn.Conv2d(size, PYRAMID, 1) for size in sizes)
         cells = nn.Conv2d(PYRAMID, 2, 3, padding=1)
@@ -41,6 +43,7 @@ class Comparer(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return (N,) logits of the score, and (N, 2, S / 4, S / 4) logits of the map."""
+        x = torch.cat([x, light.explained_and_not(x)], dim=1).contiguous(memory_format=torch.channels_last)
         if self._query_only:
             x = torch.cat([x[:, IMAGE], torch.zeros_like(x[:, IMAGE.stop:])], dim=1)
         maps = self.backbone(x)

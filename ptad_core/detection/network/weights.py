@@ -9,13 +9,16 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn import functional
 
+from ptad_core.detection.network import light
 from ptad_core.detection.network.comparer import Comparer
-from ptad_core.detection.network.inputs import SIZE_PX
+from ptad_core.detection.network.inputs import CHANNELS, SIZE_PX
 from ptad_core.detection.network.mmpdn import Mmpdn
 from ptad_core.errors import NetworkError
 
 FORMS = ("comparer", "query", "mmpdn")
+FIRST = "backbone.conv1.weight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +69,16 @@ def load_weights(path: Path) -> tuple[nn.Module, Form, dict[str, str]]:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
         form = Form(about.pop("form"), int(about.pop("width")), int(about.pop("size_px")))
         network = form.build()
-        network.load_state_dict(state)
+        network.load_state_dict({**state, FIRST: _grown(state[FIRST], network.state_dict()[FIRST])})
     except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise NetworkError(f"{path}: expected weights as `ptad train` writes them: {error}") from error
     return network.eval(), form, about
+
+
+def _grown(kernels: Tensor, wanted: Tensor) -> Tensor:
+    """Return the (out, in, k, k) first kernels; of comparers trained before the light was fitted, with zeros for it."""
+    before = kernels.shape[1] == CHANNELS and wanted.shape[1] == CHANNELS + light.CHANNELS
+    return functional.pad(kernels, (0, 0, 0, 0, 0, light.CHANNELS)) if before else kernels
 
 
 def load_backbone(network: Mmpdn | Comparer, path: Path) -> int:
