@@ -234,7 +234,7 @@ def test_one_place_is_one_region(reference: Reference) -> None:
 def test_judge_comes_from_a_file(tmp_path: Path, reference: Reference, intact: tuple[ColorImage, MaskImage]) -> None:
     torch.manual_seed(0)
     path = tmp_path / "it.safetensors"
-    form = Form("comparer", 8)
+    form = Form("comparer", 16)
     network = form.build().eval()
     save_weights(network, form, path)
     judge = load_judge(str(path))

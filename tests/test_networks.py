@@ -67,7 +67,7 @@ def test_equal_features_have_no_distance():
         assert not torch.allclose(network(x)[0], network(y)[0], atol=1e-4)
 
 
-@pytest.mark.parametrize("form", [Form("comparer", 8), Form("mmpdn")])
+@pytest.mark.parametrize("form", [Form("comparer", 16), Form("mmpdn")])
 def test_weights_come_back(form: Form, tmp_path: Path):
     torch.manual_seed(1)
     network = form.build().eval()
@@ -89,7 +89,7 @@ def test_weights_come_back(form: Form, tmp_path: Path):
 def test_weights_of_before_the_light_was_fitted_say_what_they_said(tmp_path: Path):
     """They have no kernels for what the light explains: zeros take their place."""
     torch.manual_seed(2)
-    form = Form("comparer", 8)
+    form = Form("comparer", 16)
     network = form.build().eval()
     path = tmp_path / "weights.safetensors"
     network.backbone.conv1.weight.data[:, CHANNELS:] = 0
@@ -105,11 +105,17 @@ def test_weights_of_before_the_light_was_fitted_say_what_they_said(tmp_path: Pat
         load_weights(path)
 
 
+@pytest.mark.parametrize("width", [0, 8, 40])
+def test_a_width_that_brings_torch_down_is_refused(width: int):
+    with pytest.raises(NetworkError, match=f"multiple of 16, got {width}"):
+        Form("comparer", width).build()
+
+
 def test_comparer_learns_to_see_a_difference():
     """A few steps on squares that are or are not where the reference has them."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    network = Comparer(8)
+    network = Comparer(16)
     optimizer = torch.optim.AdamW(network.parameters(), 3e-3)
     losses = []
     for _ in range(60):

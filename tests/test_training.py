@@ -179,7 +179,7 @@ def test_a_step_of_muon_goes_as_far_in_all_directions(shape: tuple[int, int]) ->
 
 
 def test_every_parameter_has_one_optimizer_and_the_published_form_the_published_one() -> None:
-    network = Form("comparer", 8).build()
+    network = Form("comparer", 16).build()
     muon, adam = optimizers_of(network, "comparer", 1e-3, 0.0)
     taken = [p for optimizer in (muon, adam) for group in optimizer.param_groups for p in group["params"]]
     assert isinstance(muon, Muon) and isinstance(adam, torch.optim.AdamW)
@@ -196,7 +196,7 @@ def test_the_last_crops_are_the_largest(epochs: int) -> None:
     assert scales == sorted(scales) and scales[-1] == 1.0
 
 
-@pytest.mark.parametrize("form", [Form("comparer", 8), Form("mmpdn")])
+@pytest.mark.parametrize("form", [Form("comparer", 16), Form("mmpdn")])
 def test_training_goes_on_where_it_stopped(form: Form, data: Path, tmp_path: Path) -> None:
     recipe = Recipe(form, epochs=1, pairs_per_epoch=8, batch=4, workers=0, learning_rate=1e-4)
     said: list[str] = []
@@ -216,19 +216,19 @@ def test_training_goes_on_where_it_stopped(form: Form, data: Path, tmp_path: Pat
 
 def test_training_begins_with_given_weights(data: Path, tmp_path: Path) -> None:
     """With next to no learning rate the network stays what it began with; weights of another form are refused."""
-    form = Form("comparer", 8)
+    form = Form("comparer", 16, size_px=96)  # for crops of another size than those at hand
     torch.manual_seed(5)
     given = form.build()
     given.score_head[2].bias.data.fill_(3.0)
     save_weights(given, form, tmp_path / "given.safetensors")
-    recipe = Recipe(form, epochs=1, pairs_per_epoch=4, batch=4, workers=0, learning_rate=1e-9,
+    recipe = Recipe(Form("comparer", 16), epochs=1, pairs_per_epoch=4, batch=4, workers=0, learning_rate=1e-9,
                     init=str(tmp_path / "given.safetensors"))
     train(data, data, tmp_path / "out", recipe, str)
     network, _, _ = load_weights(tmp_path / "out" / "weights.safetensors")
     for name, value in given.named_parameters():
         assert torch.allclose(network.get_parameter(name), value, atol=1e-3)
     with pytest.raises(NetworkError, match="expected weights of"):
-        train(data, data, tmp_path / "other", Recipe(Form("query", 8), init=recipe.init), str)
+        train(data, data, tmp_path / "other", Recipe(Form("query", 16), init=recipe.init), str)
 
 
 def test_ablations_are_one_command(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
@@ -238,7 +238,7 @@ def test_ablations_are_one_command(data: Path, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(ablations, "ReferenceConfig", lambda: replace(reference_config, gaussians=1500, views=20))
     monkeypatch.setattr("sys.argv", [
         "ablations", "--data", str(tmp_path), "--out", str(tmp_path / "out"), "--images", "5", "--split", "validation",
-        "--forms", "query", "--ratios", "1", "0.5", "--width", "8", "--epochs", "1", "--pairs-per-epoch", "4",
+        "--forms", "query", "--ratios", "1", "0.5", "--width", "16", "--epochs", "1", "--pairs-per-epoch", "4",
         "--workers", "0"])
     ablations.main()
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])["ablations"]

@@ -24,7 +24,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--form", choices=("comparer", "query", "mmpdn"), default="comparer",
                         help="comparer: dense truth, picture and reference in together; query: without a reference; "
                         "mmpdn: as published (default: %(default)s)")
-    parser.add_argument("--width", type=int, default=32, help="comparer: channels of the first stage (default: 32)")
+    parser.add_argument("--width", type=int, default=32, help="comparer: channels of the first stage, a multiple of 16 "
+                        "(default: 32)")
     parser.add_argument("--init", metavar="FILE", default="", help="weights of the same form to begin with")
     parser.add_argument("--epochs", type=int, default=30, help="default: %(default)s")
     parser.add_argument("--pairs-per-epoch", type=int, default=0, help="default: all there are")

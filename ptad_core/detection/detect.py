@@ -51,13 +51,14 @@ def detect(image_bgr: ColorImage, segmentation: Segmentation, view: View | None,
     asked = None if examiner is None else _beside.submit(examiner.ask, image_bgr, segmentation.mask, view, diameter_m)
     try:
         geometry = measure(image_bgr, segmentation.mask, view, diameter_m, config)
+        if geometry.coarsest_mm > config.tolerance_mm:
+            return Detection(nothing, 0.0, threshold, (), (Reason.TOO_COARSE,),
+                             f"the image shows deviations from {geometry.coarsest_mm:.1f} mm on, expected the "
+                             f"tolerance of {config.tolerance_mm:g} mm: move the camera closer, or raise "
+                             "detection.tolerance_mm")
+        hidden, faint, blurred = _not_judged(image_bgr, view, geometry)
     finally:
         wait([] if asked is None else [asked])  # nothing of one image goes on beside the next
-    if geometry.coarsest_mm > config.tolerance_mm:
-        return Detection(nothing, 0.0, threshold, (), (Reason.TOO_COARSE,),
-                         f"the image shows deviations from {geometry.coarsest_mm:.1f} mm on, expected the tolerance of "
-                         f"{config.tolerance_mm:g} mm: move the camera closer, or raise detection.tolerance_mm")
-    hidden, faint, blurred = _not_judged(image_bgr, view, geometry)
     unknown = [region.box_px for region in (*hidden, *faint, *blurred)]
     score, relative, regions = geometry.score, geometry.relative, _outside(unknown, geometry.regions)
     evidence = Evidence(geometry.score, geometry.outline_pct, geometry.edges_pct)

@@ -9,7 +9,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class Recipe:
         seed: of everything random.
         minutes: the schedule ends after this time at the latest; 0: no limit.
         workers: processes that prepare batches.
-        init: weights to begin with, as ``ptad train`` writes them; empty: random ones.
+        init: weights to begin with, as ``ptad train`` writes them, of any size of crop; empty: random ones.
         bfloat16: mixed precision on a CPU too; a GPU always has it.
     """
 
@@ -130,7 +130,7 @@ def _initial(recipe: Recipe) -> nn.Module:
     if not recipe.init:
         return recipe.form.build()
     network, form, _ = load_weights(Path(recipe.init))
-    if form != recipe.form:
+    if replace(form, size_px=recipe.form.size_px) != recipe.form:  # convolutions do not mind another size of crop
         raise NetworkError(f"{recipe.init}: expected weights of {recipe.form}, got {form}")
     return network
 

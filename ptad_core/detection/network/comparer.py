@@ -15,6 +15,7 @@ from torch.nn import functional
 from ptad_core.detection.network import light
 from ptad_core.detection.network.inputs import CHANNELS, IMAGE
 from ptad_core.detection.network.resnet18 import ResNet18
+from ptad_core.errors import NetworkError
 
 PYRAMID = 64
 STRONGEST = 16
@@ -28,7 +29,15 @@ class Comparer(nn.Module):
     """
 
     def __init__(self, width: int = 32, query_only: bool = False) -> None:
+        """Take how many channels the first stage has.
+
+        Raises:
+            NetworkError: if that is no multiple of 16: training with 8, PyTorch's convolutions on a CPU wrote out of
+                bounds (2.13, crops of 192 pixels and more).
+        """
         super().__init__()
+        if width <= 0 or width % 16:
+            raise NetworkError(f"expected a width that is a multiple of 16, got {width}")
         self._query_only = query_only
         self.backbone = ResNet18(CHANNELS + light.CHANNELS, width)
         sizes = [width, 2 * width, 4 * width, 8 * width]

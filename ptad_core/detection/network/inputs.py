@@ -19,7 +19,7 @@ from ptad_core.image_window import ImageWindow
 from ptad_core.rendering.exact import ExactRenderer
 from ptad_core.types import ColorImage, FloatArray, FloatImage, MaskImage
 
-SIZE_PX = 160
+SIZE_PX = 224
 """Side of the crop."""
 CHANNELS = 9
 IMAGE, SEEN, MASK, DEPTH, NORMAL = slice(0, 3), 3, 4, 5, slice(6, 9)

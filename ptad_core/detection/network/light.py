@@ -17,7 +17,7 @@ CHANNELS = 2
 GAMMA = 2.2
 ROUNDS = 5
 """Of reweighted least squares."""
-STRIDE = 2
+STRIDE = 4
 """Every so many pixels of each row and column are fitted to."""
 RIDGE = 1e-3
 """Of the sum of weights, on all coefficients but the constant: a plate shows one normal, and says nothing of others."""
