@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +20,7 @@ from ptad_core.frames import is_rigid
 from ptad_core.gpu.device import choose_device
 from ptad_core.pose import align
 from ptad_core.reference import Reference, build_reference
-from ptad_core.rendering.view import View, look
+from ptad_core.rendering.view import View, look, part_window
 from ptad_core.segmentation import Background, segment, segment_around
 from ptad_core.types import (
     AlignedPose,
@@ -35,6 +37,9 @@ from ptad_core.types import (
     StageTime,
     Verdict,
 )
+
+if TYPE_CHECKING:  # needs torch, which an inspection by geometry alone does without
+    from ptad_core.detection.network.judge import Opinion
 
 TRACK_SIGMA_DEG = 8.0
 TRACK_SIGMA_M_PER_DIAMETER = 0.1
@@ -98,12 +103,14 @@ class Inspector:
             if segmentation.reasons:
                 self.reset()  # a pose that no good mask confirms is not followed into the next image
             if alignment.pose is not None:
+                judged = alignment.trusted and not segmentation.reasons
                 with clock.stage("render"):
+                    asked = self._ask(image, camera, segmentation, alignment.pose) if judged else None
                     view = self._look(camera, alignment.pose, segmentation)
                     rendering = view.in_image() if view is not None else None
-                if alignment.trusted and not segmentation.reasons:
+                if judged:
                     with clock.stage("detect"):
-                        detection = self._detect(image, segmentation, view)
+                        detection = self._detect(image, segmentation, view, asked)
         return replace(self.decide(segmentation, alignment, detection), rendering=rendering, times=clock.times)
 
     @property
@@ -228,10 +235,21 @@ class Inspector:
         seen = segmentation.mask if segmentation is not None else None
         return look(self.reference.gaussians, camera, pose.T_camera_part, seen, self._device.render)
 
-    def _detect(self, image: ColorImage, segmentation: Segmentation, view: View | None) -> Detection:
+    def _ask(self, image: ColorImage, camera: Camera, segmentation: Segmentation,
+             pose: AlignedPose) -> Future[Opinion] | None:
+        """Ask the network as soon as the pose is known, beside the rendering; None without one."""
+        if self._examiner is None:
+            return None
+        means = self.reference.gaussians.means.astype(np.float64)
+        window = part_window(means, camera, pose.T_camera_part, segmentation.mask)
+        return None if window is None else self._examiner.begin(
+            image, segmentation.mask, window.camera(camera), pose.T_camera_part, window, self.reference.diameter_m)
+
+    def _detect(self, image: ColorImage, segmentation: Segmentation, view: View | None,
+                asked: Future[Opinion] | None = None) -> Detection:
         threshold = THRESHOLD if self._calibration is None else self._calibration.threshold
         found = detect(image, segmentation, view, self.reference.diameter_m, self.config.detection, self._examiner,
-                       threshold)
+                       threshold, asked)
         if self._calibration is None or found.reasons:
             return found
         return replace(found, p_value=self._calibration.p_value(found.score))

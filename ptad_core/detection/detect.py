@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,15 +19,17 @@ from ptad_core.rendering.view import View
 from ptad_core.segmentation.mask import to_lab
 from ptad_core.types import AnomalyRegion, Box, ColorImage, Detection, Evidence, Reason, Segmentation
 
+if TYPE_CHECKING:  # needs torch, which an inspection by geometry alone does without
+    from ptad_core.detection.network.judge import Opinion
+
 THRESHOLD = 1.0
 """Scores are relative to the limit, so it is 1 until a calibration says otherwise."""
 LARGEST_LOGIT = 20.0
 
-_beside = ThreadPoolExecutor(max_workers=2, thread_name_prefix="ptad-network")
-
 
 def detect(image_bgr: ColorImage, segmentation: Segmentation, view: View | None, diameter_m: float,
-           config: DetectionConfig, examiner: Examiner | None = None, threshold: float = THRESHOLD) -> Detection:
+           config: DetectionConfig, examiner: Examiner | None = None, threshold: float = THRESHOLD,
+           asked: Future[Opinion] | None = None) -> Detection:
     """Judge a rectified (H, W, 3) image whose pose is trusted.
 
     The score is the odds that the part is defective, from the network and the geometry, relative to the limit of the
@@ -41,24 +44,32 @@ def detect(image_bgr: ColorImage, segmentation: Segmentation, view: View | None,
         config: what counts as a defect.
         examiner: the network, where there is one.
         threshold: what the score is held against.
+        asked: what the network was asked already of this image at this pose (:meth:`Examiner.begin`); otherwise it is
+            asked now.
     """
+    try:
+        if asked is None and examiner is not None and view is not None:  # a core for each: network and geometry
+            asked = examiner.begin(image_bgr, segmentation.mask, view.camera, view.T_camera_part, view.window,
+                                   diameter_m)
+        return _judged(image_bgr, segmentation, view, diameter_m, config, examiner, threshold, asked)
+    finally:
+        wait([] if asked is None else [asked])  # nothing of one image goes on beside the next
+
+
+def _judged(image_bgr: ColorImage, segmentation: Segmentation, view: View | None, diameter_m: float,
+            config: DetectionConfig, examiner: Examiner | None, threshold: float,
+            asked: Future[Opinion] | None) -> Detection:
     height, width = segmentation.mask.shape
     nothing = np.zeros((height, width), np.float32)
     if view is None:
         return Detection(nothing, 0.0, threshold, (), (Reason.OUT_OF_VIEW,),
                          "the aligned part is not in the image")
-    # The network needs nothing of what geometry measures: a core for each.
-    asked = None if examiner is None else _beside.submit(examiner.ask, image_bgr, segmentation.mask, view, diameter_m)
-    try:
-        geometry = measure(image_bgr, segmentation.mask, view, diameter_m, config)
-        if geometry.coarsest_mm > config.tolerance_mm:
-            return Detection(nothing, 0.0, threshold, (), (Reason.TOO_COARSE,),
-                             f"the image shows deviations from {geometry.coarsest_mm:.1f} mm on, expected the "
-                             f"tolerance of {config.tolerance_mm:g} mm: move the camera closer, or raise "
-                             "detection.tolerance_mm")
-        hidden, faint, blurred = _not_judged(image_bgr, view, geometry)
-    finally:
-        wait([] if asked is None else [asked])  # nothing of one image goes on beside the next
+    geometry = measure(image_bgr, segmentation.mask, view, diameter_m, config)
+    if geometry.coarsest_mm > config.tolerance_mm:
+        return Detection(nothing, 0.0, threshold, (), (Reason.TOO_COARSE,),
+                         f"the image shows deviations from {geometry.coarsest_mm:.1f} mm on, expected the tolerance of "
+                         f"{config.tolerance_mm:g} mm: move the camera closer, or raise detection.tolerance_mm")
+    hidden, faint, blurred = _not_judged(image_bgr, view, geometry)
     unknown = [region.box_px for region in (*hidden, *faint, *blurred)]
     score, relative, regions = geometry.score, geometry.relative, _outside(unknown, geometry.regions)
     evidence = Evidence(geometry.score, geometry.outline_pct, geometry.edges_pct)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from ptad_core.camera import Camera
 from ptad_core.detection.geometry import Geometry
 from ptad_core.detection.network.inputs import network_input
 from ptad_core.detection.regions import region_of
 from ptad_core.filters import distance_to
+from ptad_core.image_window import ImageWindow
 from ptad_core.rendering.exact import ExactRenderer
 from ptad_core.rendering.view import View
-from ptad_core.types import AnomalyRegion, Box, ColorImage, FloatImage, MaskImage, RegionKind
+from ptad_core.types import AnomalyRegion, Box, ColorImage, FloatArray, FloatImage, MaskImage, RegionKind
 
 if TYPE_CHECKING:  # needs torch, which an inspection by geometry alone does without
     from ptad_core.detection.network.judge import Judge, Opinion
@@ -26,6 +29,8 @@ SAME_PLACE = 0.5
 FAINT = 0.5
 """Where no cell reaches the limit, those above this share of the strongest one make the region."""
 
+_beside = ThreadPoolExecutor(max_workers=2, thread_name_prefix="ptad-network")
+
 
 @dataclass(frozen=True, slots=True)
 class Examiner:
@@ -36,8 +41,26 @@ class Examiner:
 
     def ask(self, image_bgr: ColorImage, mask: MaskImage, view: View, diameter_m: float) -> Opinion:
         """Show a rectified (H, W, 3) image with its (H, W) object mask and the aligned CAD to the network."""
-        return self.judge(network_input(image_bgr, mask, self.cad, view.camera, view.T_camera_part, view.window,
-                                        diameter_m, self.judge.size_px))
+        return self._ask(image_bgr, mask, view.camera, view.T_camera_part, view.window, diameter_m)
+
+    def begin(self, image_bgr: ColorImage, mask: MaskImage, camera: Camera, T_camera_part: FloatArray,
+              window: ImageWindow, diameter_m: float) -> Future[Opinion]:
+        """Ask beside what goes on: the network needs the pose, but nothing that is rendered or measured at it.
+
+        Args:
+            image_bgr: (H, W, 3) rectified.
+            mask: (H, W) of the object.
+            camera: of the window.
+            T_camera_part: (4, 4) aligned pose.
+            window: as :func:`ptad_core.rendering.view.part_window` has it.
+            diameter_m: of the part.
+        """
+        return _beside.submit(self._ask, image_bgr, mask, camera, T_camera_part, window, diameter_m)
+
+    def _ask(self, image_bgr: ColorImage, mask: MaskImage, camera: Camera, T_camera_part: FloatArray,
+             window: ImageWindow, diameter_m: float) -> Opinion:
+        return self.judge(network_input(image_bgr, mask, self.cad, camera, T_camera_part, window, diameter_m,
+                                        self.judge.size_px))
 
 
 def learned_regions(opinion: Opinion, cell_limit: float, score: float, view: View, geometry: Geometry,
