@@ -14,7 +14,7 @@ from ptad_core.detection import load_judge  # noqa: E402 - torch first
 from ptad_core.detection.network.inputs import CHANNELS, Pair  # noqa: E402
 from ptad_core.detection.network.judge import Judge  # noqa: E402
 from ptad_core.gpu.fallback import Fallback  # noqa: E402
-from ptad_core.gpu.network import DeviceNetwork  # noqa: E402
+from ptad_core.gpu.network import DeviceNetwork, _displaced_disc  # noqa: E402
 from ptad_core.gpu.recordings import Recordings, Tensors  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -34,12 +34,12 @@ def network(judge: Judge) -> DeviceNetwork:
 
 
 def picture(judge: Judge, seed: int) -> Pair:
-    """Blocks of noise, of every size."""
+    """Blocks of noise, of every size, and under every second seed a disc that its reference lies beside."""
     rng, out = np.random.default_rng(seed), np.zeros((CHANNELS, judge.size_px, judge.size_px))
-    for block in (1, 4, 20):
+    for block in (1, 4, 16):
         size = judge.size_px // block
         out += np.kron(rng.integers(0, 86, (CHANNELS, size, size)), np.ones((1, block, block)))
-    return out.astype(np.uint8)
+    return _displaced_disc(judge.size_px) if seed % 2 else out.astype(np.uint8)
 
 
 def test_it_answers_as_on_the_cpu(judge: Judge, network: DeviceNetwork) -> None:
