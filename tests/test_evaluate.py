@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 
-from ptad_core.evaluation.detection.metrics import aupro, box_iou, boxes, calibrated, metrics
+from ptad_core.evaluation.detection.metrics import aupro, box_iou, boxes, calibrated, dealt, metrics
 from ptad_core.evaluation.detection.outcomes import MAP_PX, Outcome, box_around
 from ptad_core.evaluation.detection.report import badness, write_report
 from ptad_core.types import AnomalyRegion, Box, Detection, RegionKind, Verdict
@@ -87,14 +87,14 @@ def test_calibration_on_other_parts_keeps_its_promise_on_average() -> None:
     rng = np.random.default_rng(1)
     good = [outcome(f"g{k}", float(rng.lognormal()), part=f"part {k % 20}") for k in range(1000)]
     bad = [outcome(f"b{k}", 40.0, "missing", part=f"part {k % 20}") for k in range(100)]
-    figures = calibrated(good + bad, 0.01)
+    figures = calibrated(dealt(good + bad, 0.01))
     assert figures["frr_promised"] == 0.01 and figures["frr_measured"] == pytest.approx(0.01, abs=0.005)
     low, high = figures["frr_range"]
     assert low <= figures["frr_measured"] <= high
     assert figures["acc_calibrated"] > 0.97
-    few = calibrated(good[:20], 0.01)
+    few = calibrated(dealt(good[:20], 0.01))
     assert few["frr_promised"] == pytest.approx(1 / 16)
-    assert calibrated(good[:20:20], 0.01)["frr_measured"] is None
+    assert calibrated(dealt(good[:20:20], 0.01))["frr_measured"] is None
 
 
 def test_defects_are_counted_by_how_much_of_the_part_they_cover() -> None:

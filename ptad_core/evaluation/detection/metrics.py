@@ -55,18 +55,19 @@ def metrics(outcomes: Sequence[Outcome], rate: float = 0.01) -> dict[str, Any]:
     scores = np.array([o.score for o in outcomes])
     inspected = np.array([o.inspected for o in outcomes])
     failed = scores > 1.0
+    deals = dealt(outcomes, rate)
     figures: dict[str, Any] = {
         "images": len(outcomes), "inspected": float(inspected.mean()),
         "auc": auc(truth, scores), "acc": float((failed == truth).mean()),
         "auc_inspected": auc(truth[inspected], scores[inspected]),
         "acc_inspected": float((failed == truth)[inspected].mean()) if inspected.any() else None,
-        **calibrated(outcomes, rate), **boxes(outcomes), **pixels(outcomes),
+        **calibrated(deals), **boxes(outcomes), **pixels(outcomes),
         **{f"auc_{name}": auc_of(outcomes, score) for name, score in EVIDENCE.items() if name != "fused"},
         **intervals(outcomes),
         "pose_error_deg": _median([o.pose_error_deg for o in outcomes]),
         "ms_per_image": _median([o.detect_ms for o in outcomes]),
         "kinds": kinds(outcomes, EVIDENCE["fused"]), "kinds_network": kinds(outcomes, EVIDENCE["network"]),
-        "kinds_geometry": kinds(outcomes, EVIDENCE["geometry"]), "sizes": sizes(outcomes, rate),
+        "kinds_geometry": kinds(outcomes, EVIDENCE["geometry"]), "sizes": sizes(outcomes, deals),
         "families": {family: auc_of([o for o in outcomes if o.family == family], lambda o: o.score)
                      for family in sorted({o.family for o in outcomes})},
     }
@@ -153,9 +154,8 @@ def dealt(outcomes: Sequence[Outcome], rate: float) -> Deals | None:
     return Deals(usable, failed, promised)
 
 
-def calibrated(outcomes: Sequence[Outcome], rate: float) -> dict[str, Any]:
+def calibrated(deals: Deals | None) -> dict[str, Any]:
     """Return what a calibration promises and keeps."""
-    deals = dealt(outcomes, rate)
     if deals is None:
         return {"frr_promised": None, "frr_measured": None, "frr_range": None, "acc_calibrated": None}
     defective = np.array([o.defective for o in deals.outcomes])
@@ -165,9 +165,8 @@ def calibrated(outcomes: Sequence[Outcome], rate: float) -> dict[str, Any]:
             "acc_calibrated": float((deals.failed == defective).mean())}
 
 
-def sizes(outcomes: Sequence[Outcome], rate: float) -> dict[str, dict[str, Any]]:
+def sizes(outcomes: Sequence[Outcome], deals: Deals | None) -> dict[str, dict[str, Any]]:
     """Return how well defects are told by how much of the part they cover (``Outcome.shown_pct``)."""
-    deals = dealt(outcomes, rate)
     found = {} if deals is None else dict(zip((o.name for o in deals.outcomes), deals.failed.mean(axis=0), strict=True))
     good = [o for o in outcomes if not o.defective]
     out = {}
