@@ -78,14 +78,18 @@ def _fit(directions: FloatArray, points: FloatArray, normals: FloatArray, reach_
         view = np.argmax(directions @ (R.T @ (-c)))
         p_half = stride * reach_m[view] * fx / c[2]
         for i in range(n):
-            X[i] = R @ points[view, i]
+            a, b, z0 = points[view, i]
+            X[i, 0] = R[0, 0] * a + R[0, 1] * b + R[0, 2] * z0
+            X[i, 1] = R[1, 0] * a + R[1, 1] * b + R[1, 2] * z0
+            X[i, 2] = R[2, 0] * a + R[2, 1] * b + R[2, 2] * z0
             z = X[i, 2] + c[2]
             if z < 1e-6:
                 return np.inf
             p[i, 0], p[i, 1] = fx * (X[i, 0] + c[0]) / z + cx, fy * (X[i, 1] + c[1]) / z + cy
-            a = R @ normals[view, i]
-            length = math.sqrt(a[0] * a[0] + a[1] * a[1]) + 1e-12
-            pn[i, 0], pn[i, 1] = a[0] / length, a[1] / length
+            a, b, z0 = normals[view, i]
+            nu, nv = R[0, 0] * a + R[0, 1] * b + R[0, 2] * z0, R[1, 0] * a + R[1, 1] * b + R[1, 2] * z0
+            length = math.sqrt(nu * nu + nv * nv) + 1e-12
+            pn[i, 0], pn[i, 1] = nu / length, nv / length
         _pair(p, pn, p_half, qx, qy, qnx, qny, q_half, near_q, d_q, near_p, d_p)
         if k == iterations:
             break
@@ -111,10 +115,12 @@ def _fit(directions: FloatArray, points: FloatArray, normals: FloatArray, reach_
             e = nu * (q[j, 0] - p[i, 0]) + nv * (q[j, 1] - p[i, 1])
             for a_ in range(6):
                 g[a_] += weight * J[a_] * e
-                for b_ in range(6):
+                for b_ in range(a_ + 1):
                     H[a_, b_] += weight * J[a_] * J[b_]
         for a_ in range(6):
             H[a_, a_] += DAMPING * H[a_, a_] + 1e-12
+            for b_ in range(a_):
+                H[b_, a_] = H[a_, b_]
         step = np.linalg.solve(H, g)
         c += step[:3]
         R[:] = _rotation(step[3:]) @ R
