@@ -60,6 +60,7 @@ def _spread(points: FloatArray, normals: FloatArray, count: int) -> NDArray[np.i
             dx, dy = points[i, 0] - x, points[i, 1] - y
             dnx, dny = SIDES_APART_PX * (normals[i, 0] - nx), SIDES_APART_PX * (normals[i, 1] - ny)
             nearest[i] = min(nearest[i], dx * dx + dy * dy + dnx * dnx + dny * dny)
+        for i in range(len(points)):  # a loop of its own: the one above works on eight points at once
             if nearest[i] > nearest[farthest]:
                 farthest = i
         kept[k] = farthest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ torch = pytest.importorskip("torch")
 from safetensors import safe_open  # noqa: E402  only where torch is
 
 from ptad_core.detection import load_judge  # noqa: E402
+from ptad_core.detection.network.bfloat16 import multiplies_bfloat16  # noqa: E402
 from ptad_core.detection.network.inputs import CHANNELS, SIZE_PX  # noqa: E402
 from ptad_core.detection.network.judge import Judge  # noqa: E402
 
@@ -45,6 +47,30 @@ def test_weights_are_loaded_by_default_and_answer() -> None:
     torch.set_num_threads(before)
     assert np.isfinite(opinion.logit) and opinion.missing.shape == (SIZE_PX // 4, SIZE_PX // 4)
     assert opinion.surplus.min() >= 0 and opinion.surplus.max() <= 1
+
+
+def test_mixed_precision_says_the_same() -> None:
+    """On pictures with structure, on any CPU: where it has no instructions for bfloat16 they are imitated."""
+    judge = load_judge("auto")
+    assert judge is not None
+    rng, logits = np.random.default_rng(4), []
+    for size in (7, 28, 112):
+        blocks = rng.integers(0, 256, (CHANNELS, SIZE_PX // size, SIZE_PX // size)).astype(np.uint8)
+        pair = np.kron(blocks, np.ones((1, size, size), np.uint8))
+        (exact, cells), (mixed, cells_mixed) = judge.answer(pair, mixed=False), judge.answer(pair, mixed=True)
+        assert mixed == pytest.approx(exact, abs=0.03 * max(1.0, abs(exact)))
+        np.testing.assert_allclose(cells_mixed, cells, atol=0.05)
+        assert cells_mixed.dtype == np.float32
+        logits.append(exact)
+    assert np.ptp(logits) > 0.3, "pictures that all look alike would show nothing"
+
+
+def test_what_a_cpu_says_of_bfloat16(tmp_path: Path) -> None:
+    for words, expected in (("flags\t\t: fpu avx512f avx512_bf16 vaes", True), ("Features\t: fp asimd bf16", True),
+                            ("flags\t\t: fpu avx512f avx512bw", False), ("", False)):
+        (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{words}\n")
+        assert multiplies_bfloat16(tmp_path / "cpuinfo") is expected
+    assert multiplies_bfloat16(tmp_path / "absent") is False
 
 
 def test_the_network_sees_a_missing_leg() -> None:

@@ -30,6 +30,8 @@ def find_regions(relative: FloatImage, size_mm: FloatImage, kind: RegionKind, vi
         min_area_px: regions of fewer image pixels are dropped.
         min_radius_px: regions that hold no disk of this radius are dropped (hair-thin slivers along an outline).
     """
+    if not (relative > 1.0).any():
+        return []
     grown = (relative > GROW).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(grown, connectivity=8)
     thickness = distance_to(grown == 0)

@@ -35,7 +35,7 @@ class DeviceNetwork:
     def difference_to_cpu(self) -> str:
         """Judge a picture on both; '' where they agree, else what differs."""
         pair = _displaced_disc(self._judge.size_px)
-        (logit, cells), (logit_cpu, cells_cpu) = self._answer(pair), self._judge.answer(pair)
+        (logit, cells), (logit_cpu, cells_cpu) = self._answer(pair), self._judge.answer(pair, mixed=False)
         off = abs(logit - logit_cpu)
         if not off <= MAX_LOGIT_DIFFERENCE * max(1.0, abs(logit_cpu)):
             return f"its network's logit differs from the CPU's by {off:.3g} of {logit_cpu:.3g}"

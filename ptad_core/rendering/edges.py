@@ -22,7 +22,7 @@ class InnerEdges:
     Attributes:
         clear: (H, W) bool, one pixel wide: steps and creases that an image may be expected to show.
         any: (H, W) bool, one pixel wide: whatever might be one, the clear ones included.
-        angle: (H, W) direction across the edge, radians, without a sign.
+        angle: (H, W) direction across the edge, radians, without a sign; 0 where there is none.
     """
 
     clear: MaskImage
@@ -45,15 +45,17 @@ def inner_edges(rendering: Rendering, diameter_m: float) -> InnerEdges:
         both = known[tuple(a)] & known[tuple(b)]
         bend = 2 * depth[tuple(m)] - depth[tuple(a)] - depth[tuple(b)]
         step = np.abs(bend) / (DEPTH_STEP_IN_DIAMETERS * diameter_m)
-        turn = 1 - (normals[tuple(a)] * normals[tuple(b)]).sum(-1)
+        turn = 1 - np.einsum("hwk,hwk->hw", normals[tuple(a)], normals[tuple(b)])
         crease = turn / (1 - np.cos(np.radians(CREASE_DEG)))
         strength[tuple(m)] = np.maximum(strength[tuple(m)], np.where(both, np.maximum(step, crease), 0))
     smooth = blur(np.minimum(strength, 3.0), 1.0)
     gy, gx = (np.asarray(g, dtype=np.float32) for g in np.gradient(smooth))
     xx, xy, yy = blur(gx * gx, 1.5), blur(gx * gy, 1.5), blur(gy * gy, 1.5)
-    angle = 0.5 * np.arctan2(2 * xy, xx - yy)
-    dx, dy = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
-    y, x = np.mgrid[0:depth.shape[0], 0:depth.shape[1]].astype(np.float32)
-    ahead, behind = sample(smooth, x + dx, y + dy), sample(smooth, x - dx, y - dy)
-    ridge = (smooth >= ahead) & (smooth > behind)
-    return InnerEdges(ridge & (smooth > CLEAR), ridge & (smooth > FAINT), np.asarray(angle, dtype=np.float64))
+    y, x = np.nonzero(smooth > FAINT)
+    across = 0.5 * np.arctan2(2 * xy[y, x], xx[y, x] - yy[y, x])
+    dx, dy, here = np.cos(across), np.sin(across), smooth[y, x]
+    ridge = (here >= sample(smooth, x + dx, y + dy)) & (here > sample(smooth, x - dx, y - dy))
+    y, x = y[ridge], x[ridge]
+    any_edge, angle = np.zeros(depth.shape, dtype=bool), np.zeros(depth.shape)
+    any_edge[y, x], angle[y, x] = True, across[ridge]
+    return InnerEdges(any_edge & (smooth > CLEAR), any_edge, angle)

@@ -180,6 +180,23 @@ def splat_flow(splats: F32, count: int, transmittance: F32, flow: F32) -> None:
                 flow[row, col, 3] += w * qv * iz
 
 
+@njit(cache=True, nogil=True)
+def normals_towards_camera(means: F32, normals: F32, source: I64, T: NDArray[np.float64], out: F32) -> None:
+    """Fill ``out`` (n, 3) with the splats' normals in the camera's frame, turned towards it."""
+    for i in range(len(out)):
+        k = source[i]
+        ahead = 0.0
+        for row in range(3):
+            centre, normal = T[row, 3], 0.0
+            for col in range(3):
+                centre += T[row, col] * means[k, col]
+                normal += T[row, col] * normals[k, col]
+            ahead += centre * normal
+            out[i, row] = normal
+        if ahead > 0.0:
+            out[i] *= np.float32(-1.0)
+
+
 @njit(cache=True, nogil=True, fastmath=True)
 def splat_surface(splats: F32, order: I64, normals_camera: F32, layer_m: float, transmittance: F32,
                   weight: F32, depth: F32, normal: F32) -> None:
@@ -224,3 +241,18 @@ def splat_surface(splats: F32, order: I64, normals_camera: F32, layer_m: float, 
                 normal[row, col, 0] += w * n0
                 normal[row, col, 1] += w * n1
                 normal[row, col, 2] += w * n2
+
+
+@njit(cache=True, nogil=True)
+def surface_means(transmittance: F32, weight: F32, depth: F32, normal: F32) -> None:
+    """Turn the sums of ``splat_surface`` into the depth and the unit normal of each pixel; NaN off the part."""
+    for row in range(depth.shape[0]):
+        for col in range(depth.shape[1]):
+            length = np.float32(0.0)
+            for k in range(3):
+                length += normal[row, col, k] * normal[row, col, k]
+            length = np.sqrt(length)
+            seen = weight[row, col] > 0.0 and transmittance[row, col] <= 0.5
+            depth[row, col] = depth[row, col] / weight[row, col] if seen else np.float32(np.nan)
+            for k in range(3):
+                normal[row, col, k] = normal[row, col, k] / length if seen and length > 0.0 else np.float32(np.nan)

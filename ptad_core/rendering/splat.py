@@ -121,25 +121,11 @@ def render(gaussians: Gaussians, camera: Camera, T_camera_part: FloatArray) -> R
     through, weight = np.ones(shape, np.float32), np.zeros(shape, np.float32)
     depth, normals = np.zeros(shape, np.float32), np.zeros((*shape, 3), np.float32)
     order = np.argsort(splats.table[:splats.count, kernels.Z], kind="stable")
-    kernels.splat_surface(splats.table, order, _normals_towards_camera(gaussians, splats, T_camera_part),
-                          FRONT_LAYER_IN_DIAMETERS * gaussians.diameter_m, through, weight, depth, normals)
+    facing = np.empty((splats.count, 3), np.float32)
+    kernels.normals_towards_camera(gaussians.means, gaussians.normals, splats.source, T_camera_part, facing)
+    kernels.splat_surface(splats.table, order, facing, FRONT_LAYER_IN_DIAMETERS * gaussians.diameter_m, through,
+                          weight, depth, normals)
     through[:] = 1.0
     kernels.splat_transmittance(splats.table, splats.count, through)
-    mask = 1.0 - through
-    hidden = (mask < 0.5) | (weight <= 0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        depth /= weight
-        normals /= np.linalg.norm(normals, axis=2, keepdims=True)
-    depth[hidden] = np.nan
-    normals[hidden] = np.nan
-    return Rendering(mask, depth, normals)
-
-
-def _normals_towards_camera(gaussians: Gaussians, splats: Splats, T_camera_part: FloatArray) -> Float32Array:
-    """(n, 3) normals of the splats in the camera frame, turned towards the camera where the mesh faces inwards."""
-    R, t = T_camera_part[:3, :3].astype(np.float32), T_camera_part[:3, 3].astype(np.float32)
-    source = splats.source[:splats.count]
-    normals = gaussians.normals[source] @ R.T
-    centres = gaussians.means[source] @ R.T + t
-    normals *= np.where((centres * normals).sum(1, keepdims=True) > 0, np.float32(-1), np.float32(1))
-    return np.ascontiguousarray(normals)
+    kernels.surface_means(through, weight, depth, normals)
+    return Rendering(1.0 - through, depth, normals)

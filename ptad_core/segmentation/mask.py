@@ -81,11 +81,14 @@ def _clean(foreground: MaskImage, fill_holes: bool) -> MaskImage:
     apart_y = np.maximum(stats[:, 1] - (y + h), y - (stats[:, 1] + stats[:, 3]))
     kept = (stats[:, 4] >= COMPANION_AREA * area) & (np.maximum(apart_x, apart_y) <= reach)
     kept[0] = False
-    mask = kept[labels]
-    holes, hole_labels, hole_stats, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8), connectivity=4)
+    mask = np.asarray(kept[labels], dtype=bool)
+    box = box_of(mask)
+    around = mask[max(box.y - 1, 0):box.y + box.height + 1, max(box.x - 1, 0):box.x + box.width + 1]
+    holes, hole_labels, hole_stats, _ = cv2.connectedComponentsWithStats((~around).astype(np.uint8), connectivity=4)
     inner = np.ones(holes, dtype=bool)
     inner[np.unique(np.concatenate([hole_labels[0], hole_labels[-1], hole_labels[:, 0], hole_labels[:, -1]]))] = False
     small = hole_stats[:, 4] < max(SPECK_AREA * area, 4)
     fill = inner & (small | fill_holes)
-    fill[hole_labels[mask]] = False
-    return np.asarray(mask | fill[hole_labels], dtype=bool)
+    fill[hole_labels[around]] = False
+    around |= fill[hole_labels]
+    return mask

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ptad_core.detection.network.inputs import IMAGE, MASK, NORMAL, NOWHERE, SEEN
 
@@ -35,7 +34,8 @@ def explained_and_not(x: Tensor) -> Tensor:
         x = x.float()
         on_part = (x[:, MASK] > 0.9) & (x[:, SEEN] > 0.3) & (x[:, NORMAL.start] > NOWHERE)
         seen = x[:, IMAGE].mean(dim=1).clamp(min=0) ** GAMMA
-        basis = polynomial(functional.normalize((x[:, NORMAL] * 255 - 128) / 127, dim=1))
+        normal = x[:, NORMAL] * 255 - 128
+        basis = polynomial(normal * normal.square().sum(dim=1, keepdim=True).clamp(min=1).rsqrt())
         few, middle = slice(None, None, STRIDE), mean_over(seen, on_part)
         coefficients = fit(basis[:, :, few, few].flatten(2), seen[:, few, few].flatten(1),
                            on_part[:, few, few].flatten(1), middle)
@@ -57,11 +57,12 @@ def fit(basis: Tensor, seen: Tensor, known: Tensor, middle: Tensor) -> Tensor:
 
     ``middle`` is the (N,) mean brightness: the scale below which a deviation counts as noise.
     """
-    weight = known.float()
+    basis, seen, middle = basis.double(), seen.double(), middle.double()  # float32 leaves it to chance by 1 %
+    weight = known.double()
     noise = (0.02 * middle + 1e-4)[:, None]
-    ridge = RIDGE * torch.ones(basis.shape[1], device=basis.device)
+    ridge = RIDGE * torch.ones(basis.shape[1], dtype=basis.dtype, device=basis.device)
     ridge[0] = 1e-6
-    coefficients = torch.zeros(basis.shape[:2], device=basis.device)
+    coefficients = basis.new_zeros(basis.shape[:2])
     for _ in range(ROUNDS):
         weighted = basis * weight[:, None]
         matrix = weighted @ basis.transpose(1, 2)
@@ -69,7 +70,7 @@ def fit(basis: Tensor, seen: Tensor, known: Tensor, middle: Tensor) -> Tensor:
         coefficients = solved(matrix, (weighted @ seen[:, :, None])[..., 0])
         fitted = torch.einsum("nk,nkp->np", coefficients, basis)
         weight = known / ((seen - fitted).abs() + noise)
-    return coefficients
+    return coefficients.float()
 
 
 def solved(matrix: Tensor, right: Tensor) -> Tensor:
@@ -78,7 +79,7 @@ def solved(matrix: Tensor, right: Tensor) -> Tensor:
     Written out: a library's solver waits for the device to tell whether it worked, which a recorded graph cannot.
     """
     system = torch.cat([matrix, right[..., None]], dim=2)
-    unit = torch.eye(matrix.shape[1], device=matrix.device)[..., None]
+    unit = torch.eye(matrix.shape[1], dtype=matrix.dtype, device=matrix.device)[..., None]
     for k in range(matrix.shape[1]):
         row = system[:, k:k + 1] / system[:, k:k + 1, k:k + 1]
         system = system - (system[:, :, k:k + 1] - unit[k]) * row  # row k becomes its own quotient, the others lose it
