@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from ptad_core.camera import Camera
@@ -138,10 +139,9 @@ class ExactRenderer:
     def _normals_seen_from(self, origin: FloatArray, T_camera_part: FloatArray, face: NDArray[np.int32],
                            ) -> NDArray[np.float32]:
         """Camera-frame normals (n, 3) of (n,) faces, turned to face the camera; NaN where the face is -1, a miss."""
-        normals = self._face_normals[face]
-        away = np.einsum("ij,ij->i", normals, self._corner[face] - origin) > 0
-        normals = np.where(away[:, None], -normals, normals) @ T_camera_part[:3, :3].T
-        return np.where(face[:, None] >= 0, normals, np.nan).astype(np.float32)
+        out = np.full((len(face), 3), np.nan, np.float32)
+        _turn_to_camera(face, self._face_normals, self._corner, origin, T_camera_part, out)
+        return out
 
     def _window(self, camera: Camera, T_camera_part: FloatArray) -> tuple[slice, slice]:
         """Rows and columns outside which no ray can hit, from the projected bounding box."""
@@ -156,6 +156,24 @@ class ExactRenderer:
         x0, y0 = np.clip(np.floor(pixels.min(axis=0)), 0, size).astype(int)
         x1, y1 = np.clip(np.ceil(pixels.max(axis=0)) + 1, 0, size).astype(int)
         return slice(y0, y1), slice(x0, x1)
+
+
+@njit(cache=True, nogil=True)
+def _turn_to_camera(face: NDArray[np.int32], normals: FloatArray, corners: FloatArray, origin: FloatArray,
+                    T_camera_part: FloatArray, out: NDArray[np.float32]) -> None:
+    for i in range(len(face)):
+        k = face[i]
+        if k < 0:
+            continue
+        away = 0.0
+        for j in range(3):
+            away += normals[k, j] * (corners[k, j] - origin[j])
+        side = -1.0 if away > 0.0 else 1.0
+        for row in range(3):
+            turned = 0.0
+            for j in range(3):
+                turned += T_camera_part[row, j] * normals[k, j]
+            out[i, row] = side * turned
 
 
 def _rays(camera: Camera, T_camera_part: FloatArray, window: tuple[slice, slice],
