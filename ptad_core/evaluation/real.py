@@ -1,8 +1,7 @@
 """The runs on real recordings: parts that nobody rendered, seen by cameras that nobody simulated.
 
-The recorded dragon is intact, so defects are made the other way round, in its CAD: without the CAD's tail the real
-tail is surplus material, and a block that only the CAD has is missing on the real part. Nothing is known to the
-inspection but the camera and the CAD; there is no seed.
+The recorded dragon is intact, so defects are made the other way round, in its CAD (``altered_cad``). Nothing is known
+to the inspection but the camera and the CAD; there is no seed.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-import trimesh
 
 from ptad_core.camera import Camera
 from ptad_core.config import CellConfig, from_dict, to_dict
 from ptad_core.errors import PtadError
+from ptad_core.evaluation.altered_cad import ALTERATIONS, Alteration
 from ptad_core.evaluation.bag_reader import BagReader, Frame, FrameOptions
 from ptad_core.evaluation.replay import inspect_frame, replay, write_config
 from ptad_core.evaluation.report import ReportWriter
@@ -28,7 +27,7 @@ from ptad_core.evaluation.results import record_of, to_line
 from ptad_core.evaluation.wrong_seed import OFF_DEG, OFF_M, wrong_seeds
 from ptad_core.frames import transform_points
 from ptad_core.inspector import Inspector
-from ptad_core.reference import PartMesh, build_reference, check_mesh, load_mesh, reference_from_mesh
+from ptad_core.reference import build_reference, load_mesh, reference_from_mesh
 from ptad_core.types import AlignedPose, Box, FloatArray, InspectionResult, Verdict
 
 DRAGON_SETTINGS: dict[str, Any] = {  # red plastic on a grey table; the shadow between its legs is a dark red
@@ -53,40 +52,6 @@ PASS_IOU = 0.90
 COVERED_SHARE = 0.25
 """How much of the altered place's box the largest region's box has to cover, so that it counts as found."""
 
-BLOCK_SIZE_M = 0.015
-BLOCK_CENTER_M = (0.018, 0.0345, -0.005)
-"""On the ridge of the back, sunk in by 1 mm to 3 mm: it stands out of the outline seen from any side."""
-
-
-@dataclass(frozen=True, slots=True)
-class Alteration:
-    """A CAD that differs from the recorded part, and where.
-
-    Attributes:
-        mesh: the altered CAD.
-        place_m: (n, 3) points of the material that was added or taken away, part frame.
-    """
-
-    mesh: PartMesh
-    place_m: FloatArray
-
-
-def cut_tail(mesh: PartMesh) -> Alteration:
-    """Take the frayed tip of the dragon's tail away, about 14 mm of it."""
-    corners = mesh.vertices[mesh.faces]
-    in_tail = ((corners[..., 0] > 0.0385) & (corners[..., 1] > 0.010)).all(1)
-    tail = np.unique(mesh.faces[in_tail])
-    return Alteration(check_mesh(mesh.vertices, mesh.faces[~in_tail], "dragon without tail"), mesh.vertices[tail])
-
-
-def add_block(mesh: PartMesh) -> Alteration:
-    """Put a block of 15 mm on the ridge of the dragon's back."""
-    block = trimesh.creation.box((BLOCK_SIZE_M,) * 3)
-    corners = np.asarray(block.vertices, dtype=np.float64) + BLOCK_CENTER_M
-    vertices = np.vstack([mesh.vertices, corners])
-    faces = np.vstack([mesh.faces, np.asarray(block.faces, dtype=np.int64) + len(mesh.vertices)])
-    return Alteration(check_mesh(vertices, faces, "dragon with block"), corners)
-
 
 def run_real(data: Path, out: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """Run all recordings; write a report for each; return the figures.
@@ -109,12 +74,14 @@ def run_real(data: Path, out: Path, say: Callable[[str], None]) -> dict[str, Any
     config = from_dict(CellConfig, {**DRAGON_SETTINGS, "part": {**DRAGON_SETTINGS["part"], "cad": str(cad)}})
     mesh = load_mesh(cad, config.part.unit)
     bag = data / "red_dragon" / "bag"
-    passed, frame_ms = _dragon(bag, config, mesh, None, out / "red_dragon", say)
+    intact = _dragon(bag, config, Alteration(mesh, None), out / "red_dragon", say)
+    altered = {name: _dragon(bag, config, alter(mesh), out / f"red_dragon_{name}", say)
+               for name, alter in ALTERATIONS.items()}
     figures: dict[str, Any] = {
-        "red_dragon_pass": passed,
-        "red_dragon_tail_cut_fail": _dragon(bag, config, *_parts(cut_tail(mesh)), out / "red_dragon_tail_cut", say)[0],
-        "red_dragon_block_fail": _dragon(bag, config, *_parts(add_block(mesh)), out / "red_dragon_block", say)[0],
-        "red_dragon_frame_ms": round(frame_ms, 1),
+        "red_dragon_pass": intact.right,
+        **{f"red_dragon_{name}_fail": run.right for name, run in altered.items()},
+        "red_dragon_network_auc": {name: intact.told_apart(run) for name, run in altered.items()},
+        "red_dragon_frame_ms": round(intact.frame_ms, 1),
     }
     pose = _cracker_box(data / "cracker_box", out / "cracker_box", say)
     for part in DESK_PARTS:
@@ -126,37 +93,52 @@ def run_real(data: Path, out: Path, say: Callable[[str], None]) -> dict[str, Any
     return {"real": figures}
 
 
-def _parts(alteration: Alteration) -> tuple[PartMesh, FloatArray]:
-    return alteration.mesh, alteration.place_m
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A replay of the dragon against one CAD.
 
-
-def _dragon(bag: Path, config: CellConfig, mesh: PartMesh, place_m: FloatArray | None, out: Path,
-            say: Callable[[str], None]) -> tuple[int, float]:
-    """Replay the recording against one CAD.
-
-    Returns:
-        How many frames got the right answer for the right reason, and the median time of all stages in ms.
+    Attributes:
+        right: how many frames got the right answer for the right reason.
+        frame_ms: median time of all stages.
+        logits: (n,) what the network alone said of the judged frames.
     """
+
+    right: int
+    frame_ms: float
+    logits: FloatArray
+
+    def told_apart(self, altered: _Run) -> float | None:
+        """Return how often the network finds a frame of an altered part worse than one of this; None without one."""
+        worse = altered.logits[:, None] > self.logits
+        return round(float(worse.mean()), 3) if worse.size else None
+
+
+def _dragon(bag: Path, config: CellConfig, alteration: Alteration, out: Path, say: Callable[[str], None]) -> _Run:
+    """Replay the recording against one CAD."""
     right = 0
     took_ms: list[float] = []
+    logits: list[float] = []
 
     def judge(frame: Frame, result: InspectionResult) -> None:
         nonlocal right
-        if place_m is None:
+        if alteration.place_m is None:
             good = result.verdict is Verdict.PASS and result.pose is not None and result.pose.mask_iou >= PASS_IOU
         else:
-            good = result.verdict is Verdict.FAIL and covers(result, frame.camera, place_m)
+            good = result.verdict is Verdict.FAIL and covers(result, frame.camera, alteration.place_m)
         right += good
         took_ms.append(sum(time.ms for time in result.times))
+        evidence = result.detection.evidence if result.detection is not None else None
+        if evidence is not None and evidence.network_logit is not None:
+            logits.append(evidence.network_logit)
         if not good:
-            say(f"  {out.name} frame {frame.index}: {result.verdict.name}, {result.message or 'mask IoU too low'}")
+            say(f"  {out.name} frame {frame.index}: {result.verdict.name}, {result.message or 'not as expected'}")
 
-    reference = reference_from_mesh(mesh, out.name, config.reference)
+    reference = reference_from_mesh(alteration.mesh, out.name, config.reference)
     summary = replay(bag, config, out, judge, reference=reference, title=f"Real recording: {out.name}")
     frame_ms = float(np.median(took_ms)) if took_ms else 0.0
     say(f"{out.name}: {right} of {summary.frames} frames right, {frame_ms:.0f} ms a frame; "
         f"report: {out / 'report.html'}")
-    return right, frame_ms
+    return _Run(right, frame_ms, np.array(logits))
 
 
 def _desk(folder: Path, part: str, out: Path, say: Callable[[str], None]) -> Mapping[Verdict, int]:
