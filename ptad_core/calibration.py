@@ -127,7 +127,7 @@ def threshold_of(scores: tuple[float, ...], false_reject_rate: float) -> float:
 
 
 def fingerprint(config: InspectorConfig, weights_digest: str = "") -> str:
-    """Return a digest of all that scores depend on besides the picture and the reference."""
+    """Return a digest of all that scores depend on besides the picture, the reference and the precision of the CPU."""
     values = {name: section for name, section in to_dict(config).items()
               if name in ("reference", "segmentation", "pose", "detection")}
     values["reference"].pop("cache_dir")

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from ptad_core.types import FloatImage, MaskImage
 
+REMAP_WIDTH = 4096
+"""OpenCV samples no more than 32766 positions in a row."""
+
 
 def blur(image: NDArray[np.float32], sigma_px: float) -> FloatImage:
     """Gaussian blur of (H, W) or (H, W, C)."""
@@ -18,9 +21,12 @@ def sample(image: NDArray[np.float32], x: NDArray[np.floating], y: NDArray[np.fl
     """Bilinear values at (n,) or (n, k) pixel positions; the border repeats. Shape of x, plus the channels."""
     if not x.size:
         return np.zeros((*x.shape, *image.shape[2:]), np.float32)
-    at_x, at_y = np.atleast_2d(x.astype(np.float32)), np.atleast_2d(y.astype(np.float32))
-    found = cv2.remap(image, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(found, dtype=np.float32).reshape(*x.shape, *image.shape[2:])
+    width = min(x.size, REMAP_WIDTH)
+    at = np.zeros((2, -(-x.size // width), width), np.float32)
+    at.reshape(2, -1)[:, :x.size] = x.ravel(), y.ravel()
+    found = cv2.remap(image, at[0], at[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    rows = np.asarray(found, dtype=np.float32).reshape(-1, *image.shape[2:])
+    return rows[:x.size].reshape(*x.shape, *image.shape[2:])
 
 
 def distance_to(mask: MaskImage) -> FloatImage:

@@ -244,9 +244,9 @@ def test_judge_comes_from_a_file(tmp_path: Path, reference: Reference, intact: t
     pair = np.random.default_rng(0).integers(0, 256, (9, SIZE_PX, SIZE_PX)).astype(np.uint8)
     with torch.inference_mode():
         expected, cells = network(torch.from_numpy(pair)[None].float() / 255)
-    opinion = judge(pair)  # normalisations are folded in, weights were halved in precision
-    assert opinion.logit == pytest.approx(float(expected), abs=0.02)
-    assert np.allclose(opinion.missing, torch.sigmoid(cells[0, 0]).numpy(), atol=0.01)
+    logit, (missing, _) = judge.answer(pair, mixed=False)  # normalisations are folded in, weights were halved
+    assert logit == pytest.approx(float(expected), abs=0.02)
+    assert np.allclose(missing, torch.sigmoid(cells[0, 0]).numpy(), atol=0.01)
     path.with_suffix(".json").write_text('{"fusion": {"bias": 1}}')
     with pytest.raises(NetworkError, match="fusion"):
         Judge(path)

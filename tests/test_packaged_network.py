@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 from safetensors import safe_open  # noqa: E402  only where torch is
 
 from ptad_core.detection import load_judge  # noqa: E402
-from ptad_core.detection.network.bfloat16 import multiplies_bfloat16  # noqa: E402
+from ptad_core.detection.network.bfloat16 import MULTIPLIES_BFLOAT16, multiplies_bfloat16  # noqa: E402
 from ptad_core.detection.network.inputs import CHANNELS, SIZE_PX  # noqa: E402
 from ptad_core.detection.network.judge import Judge  # noqa: E402
 
@@ -58,7 +58,8 @@ def test_mixed_precision_says_the_same() -> None:
         blocks = rng.integers(0, 256, (CHANNELS, SIZE_PX // size, SIZE_PX // size)).astype(np.uint8)
         pair = np.kron(blocks, np.ones((1, size, size), np.uint8))
         (exact, cells), (mixed, cells_mixed) = judge.answer(pair, mixed=False), judge.answer(pair, mixed=True)
-        assert mixed == pytest.approx(exact, abs=0.03 * max(1.0, abs(exact)))
+        assert mixed != exact and mixed == pytest.approx(exact, abs=0.03 * max(1.0, abs(exact)))
+        assert judge(pair).logit == (mixed if MULTIPLIES_BFLOAT16 else exact)
         np.testing.assert_allclose(cells_mixed, cells, atol=0.05)
         assert cells_mixed.dtype == np.float32
         logits.append(exact)

@@ -83,7 +83,7 @@ def _clean(foreground: MaskImage, fill_holes: bool) -> MaskImage:
     kept[0] = False
     mask = np.asarray(kept[labels], dtype=bool)
     box = box_of(mask)
-    around = mask[max(box.y - 1, 0):box.y + box.height + 1, max(box.x - 1, 0):box.x + box.width + 1]
+    around = mask[box.y:box.y + box.height, box.x:box.x + box.width]  # what lies outside the object reaches its border
     holes, hole_labels, hole_stats, _ = cv2.connectedComponentsWithStats((~around).astype(np.uint8), connectivity=4)
     inner = np.ones(holes, dtype=bool)
     inner[np.unique(np.concatenate([hole_labels[0], hole_labels[-1], hole_labels[:, 0], hole_labels[:, -1]]))] = False

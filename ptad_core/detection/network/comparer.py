@@ -63,4 +63,5 @@ class Comparer(nn.Module):
         cells = self.smooth(fused)
         strongest = cells.flatten(2).topk(STRONGEST, dim=2).values.mean(dim=2)
         features = torch.cat([maps[3].mean(dim=(2, 3)), fused.mean(dim=(2, 3)), fused.amax(dim=(2, 3)), strongest], 1)
-        return self.score_head(features).squeeze(1), cells
+        with torch.autocast(x.device.type, enabled=False):  # a logit in bfloat16 has steps of a thirtieth
+            return self.score_head(features.float()).squeeze(1), cells
