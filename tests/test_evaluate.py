@@ -112,6 +112,15 @@ def test_defects_are_counted_by_how_much_of_the_part_they_cover() -> None:
     assert sizes["0 to 1"]["auc"] == pytest.approx(0.5, abs=0.1) and sizes["0 to 1"]["found"] < 0.1
 
 
+def test_defects_are_counted_by_whether_they_change_the_outline() -> None:
+    good = [outcome(f"g{k}", 0.5 + 0.001 * k, part=f"part {k}", outline_pct=0.1 * k) for k in range(10)]
+    changed = [outcome(f"c{k}", 9.0, "missing", outline_pct=3.0) for k in range(3)]
+    kept = [outcome(f"k{k}", 0.5045, "rotational", outline_pct=0.8) for k in range(2)]
+    outlines = metrics([*good, *changed, *kept, outcome("n", 9.0, "missing", outline_pct=math.nan)])["outlines"]
+    assert {name: row["defects"] for name, row in outlines.items()} == {"changed": 3, "kept": 2}
+    assert (outlines["changed"]["auc"], outlines["kept"]["auc"]) == (1.0, 0.5)
+
+
 def test_report_shows_figures_curves_and_worst_cases(tmp_path: Path) -> None:
     outcomes = [outcome("a", 0.2), outcome("b", 9.0), outcome("c", 2.0, "missing", shown_pct=2.0),
                 outcome("d", 0.1, "dent")]
@@ -122,6 +131,7 @@ def test_report_shows_figures_curves_and_worst_cases(tmp_path: Path) -> None:
         p.name for p in tmp_path.iterdir()}
     assert json.loads((tmp_path / "metrics.json").read_text())["auc"] == figures["auc"]
     assert f"| auc | {figures['auc']} |" in (tmp_path / "report.md").read_text()
+    assert "| kept | 2 | 0.25 | None | 0.0 |" in (tmp_path / "report.md").read_text()
     assert "| 1 to 3 | 1 | 0.5 | None | 0.0 |" in (tmp_path / "report.md").read_text()  # one part calibrates nothing
     lines = [json.loads(line) for line in (tmp_path / "outcomes.jsonl").read_text().splitlines()]
     assert [line["score"] for line in lines] == [0.2, 9.0, 2.0, 0.1]

@@ -15,6 +15,8 @@
 - ``sizes``: of the defects that cover so much of what is seen of the part, in percent: how many there are, their
   ``auc`` against all good pictures, and what share is ``found`` at the calibrated threshold and ``refused`` a verdict.
   Found is the mean over the same deals; what is neither found nor refused passed.
+- ``outlines``: likewise of the defects that change the outline and of those that do not: whose outline lies as near to
+  the CAD's as that of nine good parts in ten. Where no outline was measured a defect is in neither.
 - ``pixel_auroc``: over all pixels of all pictures; ``aupro30``: mean overlap with each defect, integrated over the
   false-positive rate up to 0.3 and divided by it.
 """
@@ -42,6 +44,8 @@ BOOTSTRAPS = 1000
 DEALS, QUARTERS = 100, 4
 SIZES_PCT = (0.0, 1.0, 3.0, 10.0)
 """Where classes of defects' sizes begin; see ``sizes``."""
+KEPT_BY = 0.9
+"""Share of good parts whose outline departs by less than one that a defect changes; see ``outlines``."""
 
 Scores = Callable[[Outcome], float]
 EVIDENCE: Mapping[str, Scores] = MappingProxyType({
@@ -68,6 +72,7 @@ def metrics(outcomes: Sequence[Outcome], rate: float = 0.01) -> dict[str, Any]:
         "ms_per_image": _median([o.detect_ms for o in outcomes]),
         "kinds": kinds(outcomes, EVIDENCE["fused"]), "kinds_network": kinds(outcomes, EVIDENCE["network"]),
         "kinds_geometry": kinds(outcomes, EVIDENCE["geometry"]), "sizes": sizes(outcomes, deals),
+        "outlines": outlines(outcomes, deals),
         "families": {family: auc_of([o for o in outcomes if o.family == family], lambda o: o.score)
                      for family in sorted({o.family for o in outcomes})},
     }
@@ -167,17 +172,28 @@ def calibrated(deals: Deals | None) -> dict[str, Any]:
 
 def sizes(outcomes: Sequence[Outcome], deals: Deals | None) -> dict[str, dict[str, Any]]:
     """Return how well defects are told by how much of the part they cover (``Outcome.shown_pct``)."""
+    return _told({f"{low:g} to {high:g}" if math.isfinite(high) else f"from {low:g}":
+                  [o for o in outcomes if o.defective and low <= o.shown_pct < high]
+                  for low, high in zip(SIZES_PCT, (*SIZES_PCT[1:], math.inf), strict=True)}, outcomes, deals)
+
+
+def outlines(outcomes: Sequence[Outcome], deals: Deals | None) -> dict[str, dict[str, Any]]:
+    """Return how well defects are told that change the outline, and those that keep it."""
+    good = [o.outline_pct for o in outcomes if not o.defective and math.isfinite(o.outline_pct)]
+    limit = float(np.quantile(good, KEPT_BY)) if good else math.nan
+    return _told({"changed": [o for o in outcomes if o.defective and o.outline_pct > limit],
+                  "kept": [o for o in outcomes if o.defective and o.outline_pct <= limit]}, outcomes, deals)
+
+
+def _told(classes: Mapping[str, list[Outcome]], outcomes: Sequence[Outcome], deals: Deals | None,
+          ) -> dict[str, dict[str, Any]]:
+    """Return how well the defects of each class are told from all good pictures; empty classes are left out."""
     found = {} if deals is None else dict(zip((o.name for o in deals.outcomes), deals.failed.mean(axis=0), strict=True))
     good = [o for o in outcomes if not o.defective]
-    out = {}
-    for low, high in zip(SIZES_PCT, (*SIZES_PCT[1:], math.inf), strict=True):
-        here = [o for o in outcomes if o.defective and low <= o.shown_pct < high]
-        if here:
-            out[f"{low:g} to {high:g}" if math.isfinite(high) else f"from {low:g}"] = {
-                "defects": len(here), "auc": auc_of([*good, *here], EVIDENCE["fused"]),
-                "found": float(np.mean([found.get(o.name, 0.0) for o in here])) if deals is not None else None,
-                "refused": float(np.mean([not o.inspected for o in here]))}
-    return out
+    return {name: {"defects": len(here), "auc": auc_of([*good, *here], EVIDENCE["fused"]),
+                   "found": float(np.mean([found.get(o.name, 0.0) for o in here])) if deals is not None else None,
+                   "refused": float(np.mean([not o.inspected for o in here]))}
+            for name, here in classes.items() if here}
 
 
 def boxes(outcomes: Sequence[Outcome]) -> dict[str, Any]:

@@ -118,6 +118,10 @@ def _text(figures: dict[str, Any]) -> str:
               "| percent | defects | AUC, fused | found | refused |", "|---|---|---|---|---|"]
     lines += [f"| {size} | {row['defects']} | {row['auc']} | {row['found']} | {row['refused']} |"
               for size, row in figures["sizes"].items()]
+    lines += ["", "By whether the defect changes the part's outline (beyond that of nine good parts in ten):", "",
+              "| outline | defects | AUC, fused | found | refused |", "|---|---|---|---|---|"]
+    lines += [f"| {name} | {row['defects']} | {row['auc']} | {row['found']} | {row['refused']} |"
+              for name, row in figures["outlines"].items()]
     lines += ["", "| family | AUC, fused |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in figures["families"].items()]
     return "\n".join([*lines, "", "Curves: roc.png, pr.png. Worst cases: worst.png (picture, anomaly map, truth).", ""])
