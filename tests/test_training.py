@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch")
 from benchmarks import ablations  # noqa: E402  only where torch is
 from ptad_core.config import DetectionConfig, InspectorConfig, ReferenceConfig, SegmentationConfig  # noqa: E402
 from ptad_core.detection.learned import Examiner  # noqa: E402
-from ptad_core.detection.network.inputs import CHANNELS, MASK, SEEN, SIZE_PX, Pair  # noqa: E402
+from ptad_core.detection.network.inputs import CHANNELS, MASK, SIZE_PX, Pair  # noqa: E402
 from ptad_core.detection.network.weights import Form, load_weights, save_weights  # noqa: E402
 from ptad_core.errors import NetworkError, PtadError  # noqa: E402
 from ptad_core.frames import rotation_angle_deg  # noqa: E402
@@ -41,7 +41,7 @@ from ptad_core.training.pairs import (  # noqa: E402
     shape_pairs,
 )
 from ptad_core.training.pose_errors import draw_aligned  # noqa: E402
-from ptad_core.training.shards import _unlike, open_pairs, write_shards  # noqa: E402
+from ptad_core.training.shards import open_pairs, write_shards  # noqa: E402
 from ptad_core.training.train import Recipe, _scale, train  # noqa: E402
 
 
@@ -159,23 +159,6 @@ def test_pairs_come_back_from_disk(data: Path, scene: list[TrainingPair], tmp_pa
     assert len(open_pairs(data, ratio=0.5)) == 4
     with pytest.raises(PtadError, match="found none"):
         open_pairs(tmp_path)
-
-
-def test_pictures_with_rough_masks_are_left_out_whatever_is_wrong_with_the_part(
-        scene: list[TrainingPair], tmp_path: Path) -> None:
-    """Of the scene's two pictures the second one's mask lacks a block: both its pairs go, and no other does."""
-    made = np.stack([p.pair for p in scene])
-    at = np.argwhere(made[3, MASK] > 200).mean(axis=0).astype(int)
-    made[2:, SEEN, at[0] - 8:at[0] + 8, at[1] - 8:at[1] + 8] = 0
-    np.save(tmp_path / "00000.pairs.npy", made)
-    np.save(tmp_path / "00000.targets.npy", np.stack([p.target for p in scene]))
-    (tmp_path / "00000.json").write_text(json.dumps([{"kind": p.kind, "family": p.family} for p in scene]))
-    pairs = open_pairs(tmp_path)
-    unlike = [_unlike(pair) for pair, _ in (pairs[0], pairs[3])]
-    assert unlike[0] + 50 < unlike[1]
-    kept = pairs.with_clean_masks(unlike[0] + 50)
-    assert [k.tolist() for k in kept.where] == [[0, 0], [0, 1]] and list(kept.kinds) == list(pairs.kinds[:2])
-    assert len(pairs.with_clean_masks(unlike[1])) == 4 and np.array_equal(kept[1][0], made[1])
 
 
 def test_shards_that_are_there_are_kept(tmp_path: Path) -> None:

@@ -35,8 +35,6 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--ratio", type=float, default=1.0, help="share of the training pairs to use (default: 1)")
     parser.add_argument("--bfloat16", action="store_true", help="mixed precision on a CPU too: twice as fast on one "
                         "that multiplies bfloat16 (AVX-512 BF16, AMX), slower on others")
-    parser.add_argument("--roughest-px", type=int, default=0, help="leave out pictures whose object mask differs by "
-                        "more pixels from that of the part shown (default: none is left out)")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument("--workers", type=int, default=2, help="processes that prepare batches (default: %(default)s)")
     parser.set_defaults(run=run)
@@ -58,8 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         rate = arguments.learning_rate or (2e-5 if arguments.form == "mmpdn" else 2e-3)
         recipe = Recipe(Form(arguments.form, arguments.width), arguments.epochs, arguments.pairs_per_epoch,
                         arguments.batch, rate, ratio=arguments.ratio, seed=arguments.seed, minutes=arguments.minutes,
-                        workers=arguments.workers, init=arguments.init, bfloat16=arguments.bfloat16,
-                        roughest_px=arguments.roughest_px)
+                        workers=arguments.workers, init=arguments.init, bfloat16=arguments.bfloat16)
         train(splits["train"], splits["validation"], arguments.out, recipe, _say)
     return 0
 

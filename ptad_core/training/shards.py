@@ -15,16 +15,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from ptad_core.detection.network.inputs import MASK, SEEN, Pair
+from ptad_core.detection.network.inputs import Pair
 from ptad_core.errors import PtadError
 from ptad_core.synthesis.families import SPLIT
-from ptad_core.training.pairs import GOOD, PAIRS_PER_SCENE, POSES, Target, TrainingPair, shape_pairs
+from ptad_core.training.pairs import GOOD, PAIRS_PER_SCENE, Target, TrainingPair, shape_pairs
 
 SHAPES_PER_SHARD = 16
-HALF = 128
 SPLIT_SEEDS = {"train": 0, "validation": 1, "test": 2}
 
 
@@ -85,31 +83,8 @@ class PairSet:
     def with_intact_reference(self) -> PairSet:
         """Return the pairs whose reference is the intact shape: the first and the third of each scene."""
         kept = [k for k in range(len(self)) if self.where[k][1] % PAIRS_PER_SCENE in (0, 2)]
-        return self._of(kept)
-
-    def with_clean_masks(self, roughest_px: int) -> PairSet:
-        """Return the pairs of pictures whose mask an inspection would trust, good and bad ones alike.
-
-        The masks of a picture and of its own reference differ, slivers left out, by at most ``roughest_px`` pixels, the
-        way it is misplaced that fits better: so what is wrong with the part has no say in it.
-        """
-        shard, row = self.where.T
-        picture = np.stack([shard, row // (PAIRS_PER_SCENE * POSES), row % PAIRS_PER_SCENE // 2], axis=1)
-        _, picture = np.unique(picture, axis=0, return_inverse=True)
-        rough = np.full(picture.max() + 1, np.inf)
-        for k in np.flatnonzero(~self.defective):
-            rough[picture[k]] = min(rough[picture[k]], _unlike(self[int(k)][0]))
-        return self._of(np.flatnonzero(rough[picture] <= roughest_px).tolist())
-
-    def _of(self, kept: Sequence[int]) -> PairSet:
         return PairSet(self.pairs, self.targets, [self.kinds[k] for k in kept], [self.families[k] for k in kept],
-                       self.where[list(kept)])
-
-
-def _unlike(pair: Pair) -> int:
-    """Pixels in which the object's mask and the reference's differ, without what is less than three pixels thick."""
-    differ = (pair[SEEN] > HALF) != (pair[MASK] > HALF)
-    return int(cv2.morphologyEx(differ.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)).sum())
+                       self.where[kept])
 
 
 def open_pairs(folder: Path, ratio: float = 1.0) -> PairSet:

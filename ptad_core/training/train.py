@@ -51,7 +51,6 @@ class Recipe:
         workers: processes that prepare batches.
         init: weights to begin with, as ``ptad train`` writes them, of any size of crop; empty: random ones.
         bfloat16: mixed precision on a CPU too; a GPU always has it.
-        roughest_px: only pictures are used whose mask is as clean (see ``PairSet.with_clean_masks``); 0: all.
     """
 
     form: Form = field(default_factory=Form)
@@ -66,7 +65,6 @@ class Recipe:
     workers: int = 1
     init: str = ""
     bfloat16: bool = False
-    roughest_px: int = 0
 
 
 class _Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
@@ -184,7 +182,6 @@ def train(data: Path, validation: Path, out: Path, recipe: Recipe, say: Callable
 def _open(folder: Path, recipe: Recipe, ratio: float | None = None) -> PairSet:
     """Map the pairs; those whose reference is the defective shape say nothing to a network that sees no reference."""
     pairs = open_pairs(folder, recipe.ratio if ratio is None else ratio)
-    pairs = pairs.with_clean_masks(recipe.roughest_px) if recipe.roughest_px else pairs
     return pairs.with_intact_reference() if recipe.form.name == "query" else pairs
 
 
