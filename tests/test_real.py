@@ -14,7 +14,7 @@ from ptad_core.camera import Camera
 from ptad_core.config import CellConfig, from_dict
 from ptad_core.evaluation.altered_cad import ALTERATIONS, HIP_M, HIP_RADIUS_M, add_block, cut_tail
 from ptad_core.evaluation.bag_reader import read_frames
-from ptad_core.evaluation.real import DRAGON_SETTINGS, covers
+from ptad_core.evaluation.real import DRAGON_SETTINGS, _Run, covers
 from ptad_core.frames import invert, transform_points
 from ptad_core.inspector import Inspector
 from ptad_core.reference import PartMesh, check_mesh, load_mesh, reference_from_mesh
@@ -54,6 +54,12 @@ def test_alterations_change_the_cad_where_they_say() -> None:
             assert np.linalg.norm(plate.vertices[moved > 0] - HIP_M, axis=1).max() <= HIP_RADIUS_M
         else:
             assert moved.max() == 0 and len(altered.mesh.vertices) == len(plate.vertices) + 8
+
+
+def test_how_well_the_network_tells_two_runs_apart() -> None:
+    intact, none = _Run(0, 1.0, np.array([0.0, 1.0])), _Run(0, 1.0, np.array([]))
+    assert [intact.told_apart(_Run(0, 1.0, np.array(v))) for v in ([2.0, 3.0], [1.0], [-1.0, 2.0])] == [1.0, 0.75, 0.5]
+    assert intact.told_apart(intact) == 0.5 and intact.told_apart(none) is None
 
 
 @pytest.mark.real

@@ -7,6 +7,7 @@ to the inspection but the camera and the CAD; there is no seed.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -108,9 +109,12 @@ class _Run:
     logits: FloatArray
 
     def told_apart(self, altered: _Run) -> float | None:
-        """Return how often the network finds a frame of an altered part worse than one of this; None without one."""
-        worse = altered.logits[:, None] > self.logits
-        return round(float(worse.mean()), 3) if worse.size else None
+        """Return how often the network finds a frame of an altered part worse than one of this, a tie being half.
+
+        None without a network, or where no frame was judged.
+        """
+        worse = np.sign(altered.logits[:, None] - self.logits)
+        return round(float(0.5 + 0.5 * worse.mean()), 3) if worse.size else None
 
 
 def _dragon(bag: Path, config: CellConfig, alteration: Alteration, out: Path, say: Callable[[str], None]) -> _Run:
@@ -128,7 +132,7 @@ def _dragon(bag: Path, config: CellConfig, alteration: Alteration, out: Path, sa
         right += good
         took_ms.append(sum(time.ms for time in result.times))
         evidence = result.detection.evidence if result.detection is not None else None
-        if evidence is not None and evidence.network_logit is not None:
+        if evidence is not None and math.isfinite(evidence.network_logit):
             logits.append(evidence.network_logit)
         if not good:
             say(f"  {out.name} frame {frame.index}: {result.verdict.name}, {result.message or 'not as expected'}")

@@ -1,4 +1,4 @@
-"""Whether this CPU multiplies bfloat16: a network takes two thirds of float32's time then, and more where not."""
+"""Whether this CPU multiplies bfloat16: a network is faster in it then, and slower where not."""
 
 from __future__ import annotations
 

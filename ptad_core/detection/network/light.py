@@ -57,7 +57,7 @@ def fit(basis: Tensor, seen: Tensor, known: Tensor, middle: Tensor) -> Tensor:
 
     ``middle`` is the (N,) mean brightness: the scale below which a deviation counts as noise.
     """
-    basis, seen, middle = basis.double(), seen.double(), middle.double()  # float32 leaves it to chance by 1 %
+    basis, seen, middle = basis.double(), seen.double(), middle.double()  # the rounding of float32 would show
     weight = known.double()
     noise = (0.02 * middle + 1e-4)[:, None]
     ridge = RIDGE * torch.ones(basis.shape[1], dtype=basis.dtype, device=basis.device)
